@@ -1,0 +1,1 @@
+"""The control plane: projector, admin API, snapshot, jobs."""

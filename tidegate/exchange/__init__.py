@@ -1,0 +1,1 @@
+"""The life of one request, from the first byte to the settled record."""

@@ -1,0 +1,1 @@
+"""Outbound HTTP and the catalogue of providers."""

@@ -1,0 +1,1 @@
+"""What is kept: the journal, the snapshot, and the engines that hold projections."""

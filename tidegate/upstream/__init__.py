@@ -1,0 +1,1 @@
+"""The scripted provider: three dialects, scripted latency, faults and usage."""
