@@ -28,6 +28,7 @@ class _Jobs(click.Group):
         return list(JOBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
         if cmd_name not in JOBS:
             return None
         command: click.Command = import_module(f"tidegate.cli.{cmd_name}").command
@@ -35,6 +36,7 @@ class _Jobs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the jobs without importing them."""
+        del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(JOBS.items()))
 

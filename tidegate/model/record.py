@@ -247,7 +247,7 @@ class KeyCreated(
     seq: int
     at: int
     by: str
-    key: dict[str, str | int | None | dict[str, str] | list[str]]
+    key: dict[str, str | int | dict[str, str] | list[str] | None]
 
 
 class KeyRevoked(

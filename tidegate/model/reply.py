@@ -8,7 +8,7 @@ from tidegate.model.usage import UsageReport
 
 
 class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A provider's error as it words it: `type` and `code` are its own, `message` may be shown, not logged."""
+    """A provider's error in its own words; `message` may be shown to the client, never logged."""
 
     type: str = ""
     code: str = ""

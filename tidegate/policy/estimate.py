@@ -1,0 +1,71 @@
+"""How many tokens a text probably is, from its bytes alone.
+
+Counting exactly costs 140-230 us for 4,000 characters and stalls the loop on large bodies (trap M13), so
+the data path estimates, and corrects the estimate by what providers billed.
+"""
+
+from dataclasses import dataclass
+
+from tidegate.model.request import Part, Parts
+
+ASCII_BYTES_PER_TOKEN_MILLI = 3900
+OTHER_BYTES_PER_TOKEN_MILLI = 2700
+TOKENS_PER_MESSAGE = 4
+TOKENS_PER_IMAGE = 800
+"""A mid-sized image costs several hundred tokens at every provider that publishes its rule."""
+
+MIN_RATIO_MILLI, MAX_RATIO_MILLI = 500, 2500
+WEIGHT = 16
+"""A billed call moves the ratio by a sixteenth of its error."""
+MIN_TOKENS_TO_LEARN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The correction for one model: estimate times `ratio_milli` / 1000, learned from `calls` bills."""
+
+    ratio_milli: int = 1000
+    calls: int = 0
+
+    @property
+    def label(self) -> str:
+        """How a record names it, so that an estimate can be made again."""
+        return f"bytes-1:{self.ratio_milli}:{self.calls}"
+
+
+UNCALIBRATED = Calibration()
+
+
+def raw_tokens(ascii_bytes: int, other_bytes: int) -> int:
+    """Tokens before correction, rounded up."""
+    milli = ascii_bytes * 1_000_000 // ASCII_BYTES_PER_TOKEN_MILLI
+    milli += other_bytes * 1_000_000 // OTHER_BYTES_PER_TOKEN_MILLI
+    return -(-milli // 1000)
+
+
+def corrected(tokens: int, calibration: Calibration) -> int:
+    """`tokens` times the model's ratio, rounded up."""
+    return -(-tokens * calibration.ratio_milli // 1000)
+
+
+def part_tokens(part: Part, calibration: Calibration) -> int:
+    """The estimate for one part of a prompt."""
+    raw = raw_tokens(part.ascii_bytes, part.text_bytes - part.ascii_bytes)
+    return corrected(raw, calibration)
+
+
+def prompt_tokens(parts: Parts, messages: int, images: int) -> int:
+    """The uncorrected estimate for a whole prompt: text, message frames, images."""
+    every = (parts.system, parts.tools, parts.history, parts.tool_results, parts.last_user)
+    text = sum(raw_tokens(part.ascii_bytes, part.text_bytes - part.ascii_bytes) for part in every)
+    return text + messages * TOKENS_PER_MESSAGE + images * TOKENS_PER_IMAGE
+
+
+def learn(calibration: Calibration, *, estimated_raw: int, billed: int) -> Calibration:
+    """The calibration after one bill: a clamped moving average; tiny calls teach nothing."""
+    if estimated_raw < MIN_TOKENS_TO_LEARN or billed <= 0:
+        return calibration
+    seen = min(max(billed * 1000 // estimated_raw, MIN_RATIO_MILLI), MAX_RATIO_MILLI)
+    weight = min(calibration.calls + 1, WEIGHT)
+    moved = calibration.ratio_milli + (seen - calibration.ratio_milli) // weight
+    return Calibration(ratio_milli=moved, calls=calibration.calls + 1)
