@@ -1,0 +1,45 @@
+"""What the gateway hands to the exchange: one call, and the client that waits for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidegate.model.identity import Key
+from tidegate.model.request import Surface
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of a known key. `at_us` is the wall clock, `started_s` the monotonic one."""
+
+    id: str
+    surface: Surface
+    key: Key
+    headers: Headers
+    query: bytes
+    body: bytes
+    at_us: int
+    started_s: float
+
+
+class Client(Protocol):
+    """The far end of one request. Writing waits while the client does not read (trap S13)."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status line and headers, once."""
+        ...
+
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of the body; `more=False` ends it."""
+        ...
+
+    def on_gone(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from the event loop, when the client has hung up."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """True once the client has hung up."""
+        ...
