@@ -8,7 +8,8 @@ from tidegate.policy.keyformat import assemble, key_id_of
 from tidegate.services.keys import Keyring, mac_of, mint
 
 PEPPER = b"p" * 32
-KEY_ID, TEXT = mint()
+KEY_ID = "abcdefghijkl"
+TEXT = assemble(KEY_ID, "c" * 32)
 
 
 def ring(**facts: Any) -> Keyring:
@@ -22,9 +23,14 @@ def refusal(keyring: Keyring, text: str, now_us: int = 1000) -> str:
     return caught.value.code
 
 
-def test_a_minted_key_is_recognised() -> None:
+def test_a_key_is_recognised() -> None:
     assert ring().verify(TEXT, 0).tenant == "acme"
-    assert key_id_of(TEXT) == KEY_ID
+
+
+def test_a_minted_key_is_well_formed_and_no_other_is_like_it() -> None:
+    key_id, text = mint()
+    assert key_id_of(text) == key_id
+    assert mint()[1] != text
 
 
 def test_the_key_itself_is_not_stored() -> None:

@@ -148,6 +148,14 @@ class TooLarge(TidegateError):
     kind = "request_too_large"
 
 
+class UriTooLong(TidegateError):
+    """Path and query pass the limit."""
+
+    status = 414
+    code = "uri_too_long"
+    kind = "invalid_request_error"
+
+
 class UnsupportedMediaType(TidegateError):
     """The body's type or encoding is not one we read."""
 
@@ -163,6 +171,30 @@ class RateLimited(TidegateError):
     code = "rate_limit_exceeded"
     kind = "rate_limit_error"
     retryable = True
+
+
+class HeadersTooLarge(TidegateError):
+    """The request's head passes a limit of bytes or of headers."""
+
+    status = 431
+    code = "headers_too_large"
+    kind = "invalid_request_error"
+
+
+class ClientGone(TidegateError):
+    """The client left before it was answered; nobody reads this reply, records do."""
+
+    status = 499
+    code = "client_gone"
+    kind = "invalid_request_error"
+
+
+class UnsupportedTransfer(TidegateError):
+    """The body comes in a Transfer-Encoding that is not read here."""
+
+    status = 501
+    code = "unsupported_transfer_encoding"
+    kind = "invalid_request_error"
 
 
 class UpstreamError(TidegateError):

@@ -46,15 +46,22 @@ class UsageRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One place the provider lets a caller choose; `price_factor` is the documented uplift, a decimal."""
+    """One place the provider lets a caller choose; `price_factor` is the documented uplift, a decimal.
+
+    `jurisdiction` is where inference runs there: `eu`, `us`, `ch`, ...; empty when nobody says.
+    """
 
     base_url: str
     residency: Residency = "unknown"
+    jurisdiction: str = ""
     price_factor: str = "1"
 
 
 class ErrorRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of the error classifier: every field that is set must match; the first row that fits wins."""
+    """One row of the error classifier: every field that is set must match; the first row that fits wins.
+
+    `message` is a part of the provider's message, compared without regard to case.
+    """
 
     is_: ErrorClass = msgspec.field(name="is")
     status: int | None = None
@@ -65,7 +72,11 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model, or a family by prefix (`pattern` ends in `*`), where it differs from its provider."""
+    """A model, or a family by prefix (`pattern` ends in `*`), where it differs from its provider.
+
+    `refuses` names request fields that get a 400 (`prefill` is an assistant turn at the end). `surfaces`
+    limits what this model is called through, where the provider speaks more.
+    """
 
     pattern: str
     output_limit_field: OutputLimitField | None = None
@@ -73,6 +84,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     refuses: tuple[str, ...] = ()
+    surfaces: tuple[Surface, ...] | None = None
     source: str = ""
     checked: str = ""
 
@@ -81,8 +93,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One provider. `paths` maps the surfaces it speaks to the path after the base URL.
 
     `base_url` may hold placeholders (`{resource}`) that a deployment must fill; empty means the operator
-    must state it (local servers). `output_limit_field` is the chat surface's. `source` and `checked` say
-    where the row's facts were read and when.
+    must state it (local servers). `output_limit_field` and `stream_usage` are the chat surface's; `usage`
+    holds for every surface that `surface_usage` does not name. `client_headers` are the request headers of
+    a client that go through. `takes` names what a deployment may state besides. `jurisdiction` is where
+    inference runs when no region is chosen. `source` and `checked` say where the facts were read and when.
     """
 
     name: str
@@ -97,6 +111,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     default_output_limit: int | None = None
     stream_usage: StreamUsage = "ask"
     usage: UsageRules = UsageRules()
+    surface_usage: dict[Surface, UsageRules] = {}
+    client_headers: tuple[str, ...] = ()
+    takes: tuple[Literal["resource", "deployment", "api_version"], ...] = ()
     disconnect: Disconnect = "unknown"
     regions: dict[str, Region] = {}
     residency: Residency = "unknown"
@@ -115,7 +132,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     `model` is the id sent upstream. `names` are the model names clients may use for it. `base_url` has no
     placeholder left and no trailing slash. `secret` names where the key is read (`env:NAME`, `file:PATH`
-    or empty for none). `region` is where the operator says it runs.
+    or empty for none). `region` is where the operator says it runs, `jurisdiction` what that means (`eu`).
+    `price_model` is the model that is priced before the reply names one, where `model` is an Azure
+    deployment's name; empty means `model`. `path_model` fills `{deployment}` in a path.
     """
 
     name: str
@@ -126,7 +145,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     secret: str = ""
     region: str = ""
     residency: Residency = "unknown"
+    jurisdiction: str = ""
     price_factor: str = "1"
+    price_model: str = ""
     query: dict[str, str] = {}
     headers: dict[str, str] = {}
     path_model: str = ""

@@ -277,7 +277,33 @@ class FeatureNamed(
     valid_from_us: int = 0
 
 
-ControlRecord = KeyCreated | KeyRevoked | FeatureNamed | Note
+class PriceListed(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="price_listed"
+):
+    """A price card came into use: `content` is its JSON, kept so that a pinned `price_id` stays readable."""
+
+    seq: int
+    at: int
+    by: str
+    price_id: str
+    content: str
+
+
+class RateSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="rate_set"):
+    """An exchange rate came into use: `model.money.Fx` as JSON-able values, `date` as `2026-11-01`."""
+
+    seq: int
+    at: int
+    by: str
+    fx_id: str
+    base: str
+    quote: str
+    rate: str
+    date: str
+    source: str
+
+
+ControlRecord = KeyCreated | KeyRevoked | FeatureNamed | PriceListed | RateSet | Note
 
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
