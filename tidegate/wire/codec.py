@@ -38,7 +38,7 @@ class Codec(Protocol):
         ...
 
     def watch_stream(self, rules: UsageRules, *, injected_usage: bool) -> StreamWatcher:
-        """Return a watcher for one streamed reply. `injected_usage`: we asked for usage, the client did not."""
+        """Return a watcher for one streamed reply. `injected_usage`: we, not the client, asked for usage."""
         ...
 
     def read_error(self, raw: bytes) -> ReplyFacts:

@@ -1,0 +1,76 @@
+"""The reference page explains every setting, with the default that holds."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tidegate.config.secret import Secret
+from tidegate.config.settings import DeploymentRow, Policy, Report, Server, Settings
+from tidegate.model.money import Fx
+from tidegate.model.price import Alias, Override, PriceSection, Uplift
+from tidegate.providers.catalog import load
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text(encoding="utf-8")
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "Secrets": Secret,
+    "`[server]`": Server,
+    "`[policy]`": Policy,
+    "`[[deployments]]`": DeploymentRow,
+    "`[[prices.override]]`": Override,
+    "`[[prices.fx]]`": Fx,
+    "`[[prices.alias]]`": Alias,
+    "`[[prices.uplift]]`": Uplift,
+    "`[report]`": Report,
+}
+
+
+def rows(title: str) -> dict[str, str]:
+    """The key and the default of each row of a section's table."""
+    section = PAGE.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `([a-z0-9_]+)` \| ([^|]+) \|", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_every_setting_is_explained_and_nothing_else(title: str) -> None:
+    assert set(rows(title)) == set(SECTIONS[title].__struct_encode_fields__)
+
+
+def test_every_section_is_explained() -> None:
+    parts = set(Settings.__struct_fields__) - {"prices"}
+    parts |= {f"prices.{part}" for part in PriceSection.__struct_fields__}
+    assert [part for part in parts if not re.search(rf"^## `\[+{part}\]+`$", PAGE, re.MULTILINE)] == []
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return "[]"
+        case _:
+            return str(value)
+
+
+@pytest.mark.parametrize("title", ["`[server]`", "`[policy]`", "`[report]`"])
+def test_the_defaults_are_those_of_the_code(title: str) -> None:
+    wanted = {
+        field.encode_name: f"`{_toml(field.default)}`" for field in msgspec.structs.fields(SECTIONS[title])
+    }
+    assert {key: text.strip() for key, text in rows(title).items()} == wanted
+
+
+@pytest.mark.parametrize("title", ["`[[deployments]]`", "`[[prices.override]]`", "`[[prices.fx]]`"])
+def test_what_is_required_is_said(title: str) -> None:
+    wanted = {field.encode_name for field in msgspec.structs.fields(SECTIONS[title]) if field.required}
+    assert {key for key, text in rows(title).items() if "required" in text} == wanted
+
+
+def test_every_provider_is_named() -> None:
+    assert [name for name in load() if f"`{name}`" not in PAGE] == []

@@ -1,0 +1,22 @@
+"""The headers of an answer that is ours: what every dialect's SDK reads of an error."""
+
+from tidegate.model.errors import TidegateError
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def refusal_headers(error: TidegateError, request_id: str, body: bytes) -> Headers:
+    """Headers of an error reply. `x-should-retry` always (trap K1); request id as each SDK looks for it."""
+    ident = request_id.encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-should-retry", b"true" if error.retryable else b"false"),
+        (b"tidegate-error-source", b"tidegate"),
+        (b"tidegate-request-id", ident),
+        (b"x-request-id", ident),
+        (b"request-id", ident),
+    ]
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    return headers
