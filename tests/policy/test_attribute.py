@@ -75,11 +75,12 @@ def test_headers_are_read_as_utf8_or_latin1() -> None:
         [
             (b"tidegate-customer", "Müller".encode()),
             (b"tidegate-user", "José".encode("latin-1")),
+            (b"tidegate-session", b"Z%C3%BCrich 100%"),
             (b"tidegate-tags", b"a=1"),
             (b"tidegate-nonsense", b"x"),
             (b"baggage", b"tidegate.run=r"),
             (b"content-type", b"application/json"),
         ]
     )
-    assert named == {"customer": "Müller", "user": "José"}
+    assert named == {"customer": "Müller", "user": "José", "session": "Zürich 100%"}
     assert (tags, baggage) == ("a=1", "tidegate.run=r")

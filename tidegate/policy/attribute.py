@@ -42,11 +42,12 @@ def header_values(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str
 
 
 def _header_text(value: bytes) -> str:
-    """UTF-8 where it is, else Latin-1: stock clients send either."""
+    """UTF-8 where it is, else Latin-1; percent-encoding is undone, since many clients send ASCII alone."""
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        text = value.decode("latin-1")
+    return unquote(text) if "%" in text else text
 
 
 def parse_tags(text: str) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,126 @@
+"""The admin API of the Unix socket: what the command line asks of a running control process.
+
+The socket lies in the state directory, which only its owner may enter; whoever can open it may do all of
+this, as whoever can read the state directory could without it.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tidegate.control.registry import KeyRequest, Registry
+from tidegate.model.errors import BadRequest, TidegateError
+
+MAX_BODY_BYTES = 65_536
+T = TypeVar("T")
+
+
+class RevokeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a key ends."""
+
+    reason: str = ""
+
+
+class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the old key still works, in seconds."""
+
+    overlap_s: int = 0
+
+
+class NameRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A feature's name in reports, from a moment (microseconds, UTC) on; 0 is for all time."""
+
+    feature: str
+    name: str
+    tenant: str = ""
+    from_us: int = 0
+
+
+class Admin:
+    """The endpoints. `caught_up` projects what was decided, so that a report right after shows it."""
+
+    def __init__(self, registry: Registry, caught_up: Callable[[], Awaitable[None]]) -> None:
+        self._registry = registry
+        self._caught_up = caught_up
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/health", self._health),
+                Route("/keys", self._list_keys, methods=["GET"]),
+                Route("/keys", self._create_key, methods=["POST"]),
+                Route("/keys/{key_id}/revoke", self._revoke_key, methods=["POST"]),
+                Route("/keys/{key_id}/rotate", self._rotate_key, methods=["POST"]),
+                Route("/features/name", self._name_feature, methods=["POST"]),
+                Route("/catch-up", self._catch_up, methods=["POST"]),
+            ],
+            exception_handlers={TidegateError: _refused},
+        )
+
+    async def _health(self, _: Request) -> Response:
+        return _json({"status": "ok", "keys": len(self._registry.keys)})
+
+    async def _list_keys(self, _: Request) -> Response:
+        return _json(self._registry.keys)
+
+    async def _create_key(self, request: Request) -> Response:
+        made = self._registry.create_key(await _body(request, KeyRequest), by=_by(request))
+        await self._caught_up()
+        return _json(made, 201)
+
+    async def _revoke_key(self, request: Request) -> Response:
+        asked = await _body(request, RevokeRequest)
+        key = self._registry.revoke_key(request.path_params["key_id"], by=_by(request), reason=asked.reason)
+        await self._caught_up()
+        return _json(key)
+
+    async def _rotate_key(self, request: Request) -> Response:
+        asked = await _body(request, RotateRequest)
+        key_id, overlap_us = request.path_params["key_id"], asked.overlap_s * 1_000_000
+        made = self._registry.rotate_key(key_id, by=_by(request), overlap_us=overlap_us)
+        await self._caught_up()
+        return _json(made, 201)
+
+    async def _name_feature(self, request: Request) -> Response:
+        asked = await _body(request, NameRequest)
+        self._registry.name_feature(
+            asked.tenant, asked.feature, asked.name, by=_by(request), from_us=asked.from_us
+        )
+        await self._caught_up()
+        return _json({"status": "ok"})
+
+    async def _catch_up(self, _: Request) -> Response:
+        await self._caught_up()
+        return _json({"status": "ok"})
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
+
+
+def _by(request: Request) -> str:
+    return request.headers.get("tidegate-by", "unknown")[:128]
+
+
+async def _body(request: Request, kind: type[T]) -> T:
+    raw = b""
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > MAX_BODY_BYTES:
+            raise BadRequest(f"The body passes {MAX_BODY_BYTES} bytes.")
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise BadRequest(str(error)) from None
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TidegateError)
+    body = {"error": {"code": error.code, "message": error.message, "param": error.param}}
+    return _json(body, error.status)

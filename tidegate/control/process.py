@@ -1,0 +1,188 @@
+"""The control process: projects the journals, publishes snapshots, and answers the command line."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+import uvicorn
+
+from tidegate.config.settings import Settings
+from tidegate.control.admin import Admin
+from tidegate.control.publisher import Publisher
+from tidegate.control.registry import Registry, decisions
+from tidegate.control.tail import Tail
+from tidegate.model.errors import Unavailable
+from tidegate.model.ids import uuid7
+from tidegate.model.provider import Provider
+from tidegate.services.clock import Clock
+from tidegate.services.pricebook import PriceBook
+from tidegate.services.pricing import cards_in_use
+from tidegate.stores.journal.control import ControlJournal
+from tidegate.stores.layout import Layout, read_pepper
+from tidegate.stores.names_spool import take_names
+from tidegate.stores.sqlite.names import Names
+from tidegate.stores.sqlite.store import DATABASE, Store
+
+log = logging.getLogger("tidegate.control")
+
+TURN_S = 0.1
+NAMES_EVERY = 10
+"""Turns between two looks for plain names."""
+BACKOFF_S = 2.0
+
+
+class ControlBusy(Unavailable):
+    """Another control process works on this state directory."""
+
+    code = "control_running"
+
+
+@dataclass(slots=True)
+class Desk:
+    """What one control process holds: the lock, the journal of decisions, the tables."""
+
+    layout: Layout
+    pepper: bytes
+    store: Store
+    names: Names
+    tail: Tail
+    registry: Registry
+    publisher: Publisher
+    clock: Clock
+
+    def catch_up(self) -> int:
+        """Project everything there is to read; give the number of records."""
+        return self.tail.catch_up()
+
+    def take_names(self) -> None:
+        """Store the plain names that gateways handed over, each under a key that can be destroyed."""
+        for path, found in take_names(self.layout.names, self.pepper):
+            for name in found:
+                self.names.put(name.tenant, name.kind, name.pseudonym, name.plain)
+            path.unlink()
+
+
+@contextlib.contextmanager
+def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | None = None) -> Iterator[Desk]:
+    """Take the control process's place on a state directory. Raises ControlBusy where it is taken."""
+    clock = clock or Clock()
+    layout = Layout(Path(settings.server.state_dir))
+    pepper = read_pepper(layout)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_lock(layout.control_lock))
+        earlier = list(decisions(layout.control_journal))
+        boot = uuid7(clock.wall_us(), clock.random_bits(62))
+        journal = stack.enter_context(ControlJournal.open(layout.control_journal, boot=boot))
+        store = stack.enter_context(Store.open(layout.root / DATABASE))
+        names = stack.enter_context(Names.open(layout.root))
+        tail = stack.enter_context(Tail(store, layout.root / "journal", clock.wall_us))
+        registry = Registry(journal, pepper, clock)
+        registry.replay(earlier)
+        publisher = Publisher(layout.root, settings, catalog, clock)
+        registry.on_change = lambda: publisher.publish(registry)
+        snapshot = publisher.publish(registry)
+        book = PriceBook.load(snapshot.prices)
+        cards = cards_in_use(book, snapshot.deployments, catalog, clock.wall_us())
+        registry.list_prices(cards, snapshot.prices.fx, by="configuration")
+        yield Desk(layout, pepper, store, names, tail, registry, publisher, clock)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ControlBusy(
+                f"Another control process works on {path.parent}; stop it, or use its socket."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Control:
+    """A running control process. The store belongs to one worker thread; nothing else touches it."""
+
+    def __init__(self, at: Desk) -> None:
+        self._desk = at
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="projector")
+        self._turn = 0
+
+    async def caught_up(self) -> None:
+        """Project everything written so far."""
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._desk.catch_up)
+
+    async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Work until SIGTERM or SIGINT, then project what is left."""
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        server = _Server(
+            uvicorn.Config(
+                Admin(self._desk.registry, self.caught_up).app(),
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                ws="none",
+            )
+        )
+        sock = _unix_socket(self._desk.layout.socket)
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        on_ready()
+        try:
+            while not stopping.is_set():
+                await self._work()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), TURN_S)
+        finally:
+            server.should_exit = True
+            await serving
+            self._desk.layout.socket.unlink(missing_ok=True)
+            await self._work()
+            self._worker.shutdown()
+
+    async def _work(self) -> None:
+        """One turn. A store that fails is tried again: the journals keep everything meanwhile."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._worker, self._desk.catch_up)
+            if self._turn % NAMES_EVERY == 0:
+                await loop.run_in_executor(self._worker, self._desk.take_names)
+        except (apsw.Error, OSError) as error:
+            log.error("projection waits: %s", error)  # noqa: TRY400 - said once a turn, without a trace
+            await asyncio.sleep(BACKOFF_S)
+        self._turn += 1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: the process has one place for that."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    """A listening socket that only its owner may open."""
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    finally:
+        os.umask(before)
+    sock.listen(64)
+    return sock

@@ -1,0 +1,61 @@
+"""Publishes what gateways must know: the configuration and the keys, as one snapshot."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tidegate.config.settings import Settings
+from tidegate.control.registry import Registry
+from tidegate.model.errors import ConfigError
+from tidegate.model.provider import Provider
+from tidegate.providers.targets import price_section
+from tidegate.services.clock import Clock
+from tidegate.services.deployments import survey
+from tidegate.stores.snapshot import Snapshot, SnapshotUnreadable, read_snapshot, write_snapshot
+
+
+class Publisher:
+    """Writes snapshots, each with a higher version than the one before, also across restarts."""
+
+    def __init__(
+        self, directory: Path, settings: Settings, catalog: Mapping[str, Provider], clock: Clock
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._catalog = catalog
+        self._settings = settings
+        self._version = _last_version(directory)
+
+    def configure(self, settings: Settings) -> None:
+        """Take another configuration into the next snapshot."""
+        self._settings = settings
+
+    def publish(self, registry: Registry) -> Snapshot:
+        """Write the snapshot in force from now on. Raises ConfigError when no deployment list can be made."""
+        settings = self._settings
+        deployments, problems = survey(settings, self._catalog)
+        errors = [problem for problem in problems if problem.level == "error"]
+        if errors:
+            raise ConfigError(errors[0].message, param=errors[0].path)
+        now_us = self._clock.wall_us()
+        # A restored backup may hold an old version: time keeps the new one above what gateways have seen.
+        self._version = max(self._version + 1, now_us // 1_000_000)
+        snapshot = Snapshot(
+            version=self._version,
+            made_at_us=now_us,
+            keys=registry.keys,
+            deployments=deployments,
+            aliases=settings.aliases,
+            prices=price_section(settings, self._catalog),
+            unpriced=settings.policy.unpriced,
+            currency=settings.report.currency,
+        )
+        write_snapshot(self._directory, snapshot)
+        return snapshot
+
+
+def _last_version(directory: Path) -> int:
+    try:
+        last = read_snapshot(directory)
+    except SnapshotUnreadable:
+        return 0
+    return last.version if last else 0

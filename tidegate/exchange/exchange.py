@@ -1,0 +1,99 @@
+"""The life of one request, top to bottom."""
+
+import asyncio
+
+from tidegate.exchange.call import Call, Client
+from tidegate.exchange.dispatch import Dispatcher
+from tidegate.exchange.journey import Flight, Journey
+from tidegate.exchange.plan import Asked, Plan, Planner
+from tidegate.exchange.refuse import send_refusal
+from tidegate.exchange.settlement import Settlement
+from tidegate.model.errors import TidegateError, Unavailable
+from tidegate.model.record import Hold, Who
+from tidegate.services.ledger import Entry, Ledger
+from tidegate.services.state import Current
+from tidegate.wire.registry import CODECS
+
+
+class Exchange:
+    """Carries calls to providers and back. One for the whole process."""
+
+    def __init__(
+        self,
+        *,
+        current: Current,
+        planner: Planner,
+        ledger: Ledger,
+        settlement: Settlement,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._current = current
+        self._planner = planner
+        self._ledger = ledger
+        self._settlement = settlement
+        self._dispatcher = dispatcher
+
+    async def run(self, call: Call, client: Client) -> None:
+        """Answer one call. Every way out leaves one settled record."""
+        codec = CODECS[call.surface]
+        asked: Asked | None = None
+        try:
+            asked = self._planner.read(call, codec)
+            if self._current.state is None:
+                raise Unavailable("Tidegate has no configuration yet; try again.", retry_after_s=1)
+            plan = self._planner.plan(asked, self._current.state)
+            hold = self._planner.hold(plan, plan.outbounds[0])
+            entry = self._begin(plan, hold)
+        except TidegateError as error:
+            self._refused(call, asked, error)
+            await send_refusal(client, codec, error, call.id)
+            return
+        flight = Flight(plan.outbounds[0], hold)
+        journey = Journey(plan, entry, client, self._ledger.clock, flight)
+        try:
+            with self._settlement.closes(journey):
+                await self._carry(journey)
+        except asyncio.CancelledError:
+            if not client.gone:
+                raise
+
+    async def _carry(self, journey: Journey) -> None:
+        """Call the provider once the begin is written, and stop at once when the client leaves."""
+        task = asyncio.current_task()
+        assert task is not None
+        journey.client.on_gone(task.cancel)
+        await journey.entry.written()
+        await self._dispatcher.dispatch(journey)
+
+    def _begin(self, plan: Plan, hold: Hold) -> Entry:
+        facts, call = plan.facts, plan.call
+        return self._ledger.begin(
+            request_id=call.id,
+            at_us=call.at_us,
+            snapshot=plan.state.version,
+            surface=call.surface,
+            who=plan.asked.who,
+            model_asked=facts.model,
+            target=plan.outbounds[0].target,
+            hold=hold,
+            measured=plan.measured,
+            stream=facts.stream,
+            max_output=facts.max_output,
+            limit_source="none" if facts.max_output is None else "client",
+            service_tier=facts.service_tier,
+            decisions=plan.decisions,
+        )
+
+    def _refused(self, call: Call, asked: Asked | None, error: TidegateError) -> None:
+        key = call.key
+        self._ledger.refuse(
+            error,
+            request_id=call.id,
+            surface=call.surface,
+            who=asked.who
+            if asked
+            else Who(tenant=key.tenant, key=key.id, project=key.project, team=key.team),
+            model_asked=asked.facts.model if asked else "",
+            body_bytes=len(call.body),
+            duration_us=int((self._ledger.clock.mono_s() - call.started_s) * 1_000_000),
+        )

@@ -1,0 +1,114 @@
+"""What goes on to the provider, and what comes back from it: the permitted edits, each named (V3, K11)."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from tidegate import __version__
+from tidegate.exchange.call import Headers
+from tidegate.exchange.plan import Plan
+from tidegate.providers.catalog import stream_usage
+from tidegate.services.pricing import asked_model
+from tidegate.services.outbound import Outbound
+
+USER_AGENT = f"tidegate/{__version__}"
+
+_REPLY_HEADERS = frozenset(
+    {
+        "content-type",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "openai-processing-ms",
+        "openai-version",
+        "openai-model",
+        "x-ms-region",
+        "cf-ray",
+        "warning",
+    }
+)
+_REPLY_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+MAX_REPLY_HEADER = 4096
+
+_ASKS_USAGE = b'{"include_usage":true}'
+
+
+def request_body(plan: Plan, outbound: Outbound) -> tuple[bytes, tuple[str, ...]]:
+    """The body for one deployment and the names of the edits that were made to it."""
+    edits: dict[str, bytes | None] = {}
+    names: list[str] = []
+    model = outbound.deployment.model
+    if plan.facts.model != model:
+        edits["model"] = msgspec.json.encode(model)
+        names.append("request.model")
+    if injects_usage(plan, outbound):
+        edits["stream_options"] = _with_usage(plan)
+        names.append("request.stream_options.include_usage")
+    return (plan.asked.body.edited(edits) if edits else plan.call.body), tuple(names)
+
+
+def injects_usage(plan: Plan, outbound: Outbound) -> bool:
+    """True where the stream's usage must be asked for and the client did not (trap S2)."""
+    facts = plan.facts
+    if not facts.stream or facts.asks_usage:
+        return False
+    return stream_usage(outbound.provider, asked_model(outbound.deployment), facts.surface) == "ask"
+
+
+def _with_usage(plan: Plan) -> bytes:
+    """The client's `stream_options` with the one field added, its other fields as they were."""
+    own = plan.asked.body.get("stream_options", dict[str, msgspec.Raw])
+    if not own:
+        return _ASKS_USAGE
+    return msgspec.json.encode({**own, "include_usage": msgspec.Raw(b"true")})
+
+
+def request_headers(plan: Plan, outbound: Outbound) -> dict[str, str]:
+    """The headers of one upstream call: the provider's own, and the few its row lets a client choose (case 15)."""
+    headers = {
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+        "accept": "text/event-stream" if plan.facts.stream else "application/json",
+        **outbound.headers,
+    }
+    allowed = outbound.provider.client_headers
+    for name, value in plan.call.headers:
+        if (lower := name.decode("latin-1")) in allowed:
+            headers[lower] = value.decode("latin-1")
+    return headers
+
+
+def request_url(plan: Plan, outbound: Outbound) -> str:
+    """The address of one upstream call; Anthropic's `?beta=true` is the client's to choose (trap K12)."""
+    url = outbound.urls[plan.facts.surface]
+    if b"beta=true" in plan.call.query.split(b"&") and plan.codec.surface in ("messages", "count_tokens"):
+        return f"{url}&beta=true" if "?" in url else f"{url}?beta=true"
+    return url
+
+
+def reply_headers(upstream: Mapping[str, str], request_id: str) -> Headers:
+    """The provider's headers that its SDKs act on, and our request id."""
+    headers: Headers = []
+    named = False
+    for name, value in upstream.items():
+        lower = name.lower()
+        if lower in _REPLY_HEADERS or lower.startswith(_REPLY_PREFIXES):
+            headers.append((lower.encode("latin-1"), value[:MAX_REPLY_HEADER].encode("latin-1", "replace")))
+            named = named or lower in ("x-request-id", "request-id")
+    ident = request_id.encode()
+    headers.append((b"tidegate-request-id", ident))
+    if not named:
+        headers += [(b"x-request-id", ident), (b"request-id", ident)]
+    return headers
+
+
+def scrubbed(raw: bytes, secrets: Iterable[str]) -> bytes:
+    """A provider's error body without our credentials in it (case 42)."""
+    for secret in secrets:
+        if len(secret) >= 8:
+            raw = raw.replace(secret.encode(), b"[redacted]")
+            raw = raw.replace(msgspec.json.encode(secret)[1:-1], b"[redacted]")
+    return raw

@@ -1,0 +1,198 @@
+"""What is decided before a provider is called: whose call, which target, what it may cost, what to record."""
+
+from dataclasses import dataclass
+
+from tidegate.exchange.call import Call
+from tidegate.model.errors import PriceUnknown, Unavailable, Unsupported
+from tidegate.model.record import Decision, Hold, Measured, Who
+from tidegate.model.request import Part, RequestFacts
+from tidegate.policy.attribute import attribute, header_values
+from tidegate.policy.estimate import Calibration, corrected, part_tokens, prompt_tokens
+from tidegate.policy.fingerprint import exact, fingerprint, prefixes
+from tidegate.services.deployments import Health
+from tidegate.services.features import Features
+from tidegate.services.outbound import Outbound
+from tidegate.services.pseudonyms import Pseudonyms
+from tidegate.services.state import State
+from tidegate.services.tokens import Calibrations
+from tidegate.wire.body import Body
+from tidegate.wire.codec import Codec
+
+NO_OUTPUT = frozenset({"embeddings", "count_tokens"})
+ASSUMED_OUTPUT_TOKENS = 4096
+"""Held for the output of a call that sets no limit, until limits are learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, read: what it says, and whose it is."""
+
+    call: Call
+    codec: Codec
+    body: Body
+    facts: RequestFacts
+    who: Who
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One call, decided. `outbounds` are tried in order while nothing has reached a provider.
+
+    `raw_tokens` is the estimate of its prompt before any correction.
+    """
+
+    asked: Asked
+    state: State
+    outbounds: tuple[Outbound, ...]
+    measured: Measured
+    raw_tokens: int
+    decisions: tuple[Decision, ...]
+
+    @property
+    def call(self) -> Call:
+        """The call as the gateway gave it."""
+        return self.asked.call
+
+    @property
+    def codec(self) -> Codec:
+        """The codec of its surface."""
+        return self.asked.codec
+
+    @property
+    def facts(self) -> RequestFacts:
+        """What the request says."""
+        return self.asked.facts
+
+    @property
+    def max_output_total(self) -> int:
+        """Output tokens to hold for: the client's limit, or an assumed one, times the answers asked for."""
+        if self.facts.surface in NO_OUTPUT:
+            return 0
+        return (self.facts.max_output or ASSUMED_OUTPUT_TOKENS) * self.facts.n
+
+
+class Planner:
+    """Turns a request into a plan, or raises the error that refuses it."""
+
+    def __init__(
+        self, pseudonyms: Pseudonyms, calibrations: Calibrations, features: Features, health: Health
+    ) -> None:
+        self._pseudonyms = pseudonyms
+        self._calibrations = calibrations
+        self._features = features
+        self._health = health
+
+    def read(self, call: Call, codec: Codec) -> Asked:
+        """Read one request. Raises BadRequest and its kinds, naming the field."""
+        body = Body.parse(call.body)
+        facts = codec.read_request(body)
+        tenant_key = self._pseudonyms.tenant_key(call.key.tenant)
+        print_ = fingerprint(tenant_key, facts.system_text, facts.tools_raw)
+        named, tags, baggage = header_values(call.headers)
+        labels = attribute(
+            call.key,
+            headers=named,
+            tags=tags,
+            baggage=baggage,
+            metadata=facts.metadata,
+            metadata_user=facts.metadata_user,
+            automatic_feature=self._features.automatic(call.key.id, print_),
+        )
+        who = self._pseudonyms.who(call.key, labels)
+        return Asked(call=call, codec=codec, body=body, facts=facts, who=who, fingerprint=print_)
+
+    def plan(self, asked: Asked, state: State) -> Plan:
+        """Decide one call. Raises the TidegateError that refuses it."""
+        facts, call = asked.facts, asked.call
+        outbounds = usable(state, self._health, call, facts.model)
+        target = outbounds[0].deployment.model
+        return Plan(
+            asked=asked,
+            state=state,
+            outbounds=outbounds,
+            measured=_measured(
+                asked,
+                self._calibrations.of_input(target),
+                self._pseudonyms.tenant_key(call.key.tenant),
+                target,
+            ),
+            raw_tokens=prompt_tokens(facts.parts, facts.message_count, facts.image_count),
+            decisions=(_route(facts.model, outbounds),),
+        )
+
+    def hold(self, plan: Plan, outbound: Outbound) -> Hold:
+        """What a call to this deployment may cost. Raises PriceUnknown where the policy refuses (M4)."""
+        model = outbound.deployment.model
+        calibration = self._calibrations.of_input(model)
+        input_tokens = corrected(plan.raw_tokens, calibration)
+        output_tokens = plan.max_output_total
+        amount = plan.state.prices.hold(
+            outbound.deployment, plan.call.at_us, input_tokens, output_tokens, plan.facts.service_tier
+        )
+        if amount is None and plan.facts.surface != "count_tokens" and plan.state.refuse_unpriced:
+            raise PriceUnknown(
+                f"No price is known for {outbound.provider.name}/{model}. Add it under [[prices.override]], or let "
+                'unpriced calls through with policy.unpriced = "flag".',
+                param="model",
+            )
+        return Hold(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            amount_nano=amount.total_nano if amount else None,
+            input_nano=amount.input_nano if amount else None,
+            currency=amount.currency if amount else "USD",
+            price_id=amount.price_id if amount else "",
+            calibration=calibration.label,
+        )
+
+
+def usable(state: State, health: Health, call: Call, model: str) -> tuple[Outbound, ...]:
+    """The deployments that may take this call, healthy ones first.
+
+    Raises ModelNotFound, ModelNotAllowed, Unsupported (another dialect), or Unavailable (no key set).
+    """
+    found = state.deployments.resolve(model, allowed=call.key.models)
+    speaking: list[Outbound] = []
+    refusal: Unsupported | None = None
+    for deployment in health.in_order(found, call.at_us):
+        try:
+            state.deployments.supports(deployment, call.surface)
+        except Unsupported as error:
+            refusal = refusal or error
+        else:
+            speaking.append(state.outbound(deployment))
+    if refusal is not None and not speaking:
+        raise refusal
+    ready = tuple(outbound for outbound in speaking if not outbound.problem)
+    if not ready:
+        raise Unavailable(speaking[0].problem)
+    return ready
+
+
+def _route(model: str, outbounds: tuple[Outbound, ...]) -> Decision:
+    """Why the call goes where it goes: the first deployment of its name that is healthy."""
+    names = [outbound.deployment.name for outbound in outbounds]
+    inputs: dict[str, str | int | None] = {"model": model, "candidates": ",".join(names[:8])}
+    return Decision(name="route", inputs=inputs, result=names[0])
+
+
+def _measured(asked: Asked, calibration: Calibration, key: bytes, model: str) -> Measured:
+    def pair(part: Part) -> tuple[int, int]:
+        return part.size_bytes, part_tokens(part, calibration)
+
+    facts, parts = asked.facts, asked.facts.parts
+    return Measured(
+        body_bytes=len(asked.call.body),
+        system=pair(parts.system),
+        tools=pair(parts.tools),
+        history=pair(parts.history),
+        tool_results=pair(parts.tool_results),
+        last_user=pair(parts.last_user),
+        messages=facts.message_count,
+        tool_count=facts.tool_count,
+        images=facts.image_count,
+        fingerprint=asked.fingerprint,
+        prefixes=prefixes(key, facts.prompt),
+        exact=exact(key, asked.call.body, facts, model),
+    )

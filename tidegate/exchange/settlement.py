@@ -1,0 +1,92 @@
+"""Closing the record of a call, whichever way it ended."""
+
+import asyncio
+from types import TracebackType
+
+from tidegate.exchange.journey import Journey
+from tidegate.model.record import AttemptStatus, Outcome, Settled
+from tidegate.model.usage import Usage
+from tidegate.policy.estimate import raw_tokens
+from tidegate.policy.settle import Priced, settle
+from tidegate.services.tokens import Calibrations
+
+
+class Settlement:
+    """Prices what a call consumed and learns from what was billed."""
+
+    def __init__(self, calibrations: Calibrations) -> None:
+        self._calibrations = calibrations
+
+    def attempt(self, journey: Journey, *, otherwise: AttemptStatus) -> Settled:
+        """Settle the journey's present upstream call. Pure arithmetic: never awaits."""
+        flight, plan = journey.flight, journey.plan
+        deployment = flight.outbound.deployment
+
+        def price(usage: Usage, served: str, tier: str) -> Priced:
+            return plan.state.prices.cost(
+                deployment, usage, served=served, at_us=plan.call.at_us, tier=tier or plan.facts.service_tier
+            )
+
+        ended = flight.ended(journey.elapsed_us(), otherwise=otherwise)
+        settled = settle(ended, flight.hold, self._calibrations.of_output(deployment.model), price)
+        if settled.usage_source == "provider":
+            self._learn(journey, settled)
+        return settled
+
+    def closes(self, journey: Journey) -> "_Closing":
+        """A context whose exit closes the journey's record, on every way out."""
+        return _Closing(self, journey)
+
+    def _learn(self, journey: Journey, settled: Settled) -> None:
+        model, reply = journey.flight.outbound.deployment.model, journey.flight.reply
+        billed_input, billed_output = settled.usage.input_total, settled.usage.output_text
+        if billed_input is not None and not journey.plan.facts.image_count:
+            self._calibrations.learn_input(model, journey.plan.raw_tokens, billed_input)
+        if billed_output is not None:
+            generated = raw_tokens(reply.ascii_bytes, reply.text_bytes - reply.ascii_bytes)
+            self._calibrations.learn_output(model, generated, billed_output)
+
+
+class _Closing:
+    """Settles on exit. A plain class: an exit here can not be cut short by a second cancel (trap S14)."""
+
+    __slots__ = ("_journey", "_settlement")
+
+    def __init__(self, settlement: Settlement, journey: Journey) -> None:
+        self._settlement = settlement
+        self._journey = journey
+
+    def __enter__(self) -> Journey:
+        return self._journey
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        journey = self._journey
+        outcome, otherwise = _how(journey, error)
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            journey.error_code = journey.error_code or "internal_error"
+        settled = self._settlement.attempt(journey, otherwise=otherwise)
+        journey.entry.close(
+            outcome,
+            settled,
+            n=journey.flight.n,
+            http=journey.http,
+            error_code=journey.error_code,
+            edits=(*journey.flight.edits, *dict.fromkeys(journey.edits)),
+            ttft_us=journey.ttft_us,
+            duration_us=journey.elapsed_us(),
+            bytes_out=journey.bytes_out,
+        )
+
+
+def _how(journey: Journey, error: BaseException | None) -> tuple[Outcome, AttemptStatus]:
+    """How a call ended: for its client, and for its upstream call where nothing ended that before."""
+    if isinstance(error, asyncio.CancelledError):
+        return ("cancelled", "cancelled") if journey.client.gone else ("interrupted", "interrupted")
+    if error is not None:
+        return "failed", "error"
+    return journey.outcome or "failed", "error"

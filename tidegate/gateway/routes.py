@@ -1,0 +1,175 @@
+"""The application: a path to a surface or a page, a key to its owner, and the exchange for the rest."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from tidegate.exchange.call import Call, Headers
+from tidegate.exchange.exchange import Exchange
+from tidegate.gateway import models, paths
+from tidegate.gateway.auth import Authenticator, credentials
+from tidegate.gateway.cycle import Client as Wire
+from tidegate.gateway.cycle import client_of
+from tidegate.model.errors import MethodNotAllowed, ModelNotFound, NotFound, TidegateError, Unavailable
+from tidegate.model.identity import Key
+from tidegate.model.ids import uuid7
+from tidegate.model.request import Surface
+from tidegate.services.ledger import Ledger
+from tidegate.services.state import Current, State
+from tidegate.wire.refusal import refusal_headers
+from tidegate.wire.registry import CODECS, error_codec
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class HttpClient:
+    """The exchange's client over ASGI."""
+
+    __slots__ = ("_send", "_wire")
+
+    def __init__(self, send: Send, wire: Wire) -> None:
+        self._send = send
+        self._wire = wire
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status line and headers."""
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of the body; waits while the client does not read (trap S13)."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def on_gone(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once when the client hangs up."""
+
+        def left() -> None:
+            callback()
+
+        self._wire.on_disconnect(left)
+
+    @property
+    def gone(self) -> bool:
+        """True once the client has hung up."""
+        return self._wire.gone
+
+
+class Application:
+    """The data plane's ASGI application. It has no route but those of `paths`."""
+
+    def __init__(
+        self, *, exchange: Exchange, current: Current, ledger: Ledger, authenticator: Authenticator
+    ) -> None:
+        self._exchange = exchange
+        self._current = current
+        self._ledger = ledger
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        client = HttpClient(send, client_of(scope))
+        path: str = scope["path"]
+        surface = paths.SURFACES.get(path)
+        try:
+            if surface is not None:
+                await self._call(scope, surface, receive, client)
+            else:
+                await self._page(scope, path, client)
+        except TidegateError as error:
+            self.refused(error, path, surface)
+            await self._refuse(error, path, surface, scope["headers"], client)
+        except asyncio.CancelledError:
+            if not client.gone:
+                raise
+
+    async def _call(self, scope: Scope, surface: Surface, receive: Receive, client: HttpClient) -> None:
+        """Know the key first; only then is a body read."""
+        clock = self._ledger.clock
+        started_s, at_us = clock.mono_s(), clock.wall_us()
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.")
+        key = self._key(scope, at_us)
+        body = (await receive()).get("body", b"")
+        call = Call(
+            id=uuid7(at_us, clock.random_bits(62)),
+            surface=surface,
+            key=key,
+            headers=scope["headers"],
+            query=scope["query_string"],
+            body=body,
+            at_us=at_us,
+            started_s=started_s,
+        )
+        await self._exchange.run(call, client)
+
+    async def _page(self, scope: Scope, path: str, client: HttpClient) -> None:
+        """Answer what calls no provider: probes and model lists."""
+        found = paths.page_of(path)
+        if found is None:
+            raise NotFound(f"There is no {path[:200]} here. {paths.suggestion(path)}")
+        page, model = found
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"{path[:200]} takes GET, not {scope['method']}.")
+        if page in ("models", "model"):
+            body = self._models(scope, model)
+        elif page == "ready":
+            if self._current.state is None:
+                raise Unavailable("Tidegate has no configuration yet.", retry_after_s=1)
+            body = msgspec.json.encode({"status": "ready", "snapshot": self._current.state.version})
+        else:
+            body = b'{"status":"ok"}'
+        await client.start(200, [_JSON, (b"content-length", str(len(body)).encode())])
+        await client.write(b"" if scope["method"] == "HEAD" else body, more=False)
+
+    def _models(self, scope: Scope, model: str) -> bytes:
+        key = self._key(scope, self._ledger.clock.wall_us())
+        names = self._state().deployments.models_for(key.models)
+        dialect = models.list_dialect(scope["headers"])
+        if not model:
+            return models.models_body(dialect, names)
+        if model not in names:
+            raise ModelNotFound(f"There is no model {model[:200]!r} for this key.", param="model")
+        return models.model_body(dialect, model)
+
+    def _state(self) -> State:
+        if self._current.state is None:
+            raise Unavailable("Tidegate has no configuration yet; try again.", retry_after_s=1)
+        return self._current.state
+
+    def _key(self, scope: Scope, now_us: int) -> Key:
+        address = scope["client"][0] if scope["client"] else ""
+        query_key = scope["path"].startswith("/v1beta/")
+        found = credentials(scope["headers"], scope["query_string"], query_key=query_key)
+        return self._authenticator.key_of(self._state().keyring, found, address, now_us)
+
+    def refused(self, error: TidegateError, path: str, surface: Surface | None = None) -> None:
+        """Record a refusal of somebody without a key."""
+        clock = self._ledger.clock
+        now_us = clock.wall_us()
+        surface = surface or paths.SURFACES.get(path)
+        self._ledger.refuse(error, request_id=uuid7(now_us, clock.random_bits(62)), surface=surface)
+
+    async def _refuse(
+        self, error: TidegateError, path: str, surface: Surface | None, headers: Headers, client: HttpClient
+    ) -> None:
+        codec = CODECS[surface] if surface else error_codec(paths.dialect_of(path, headers))
+        clock = self._ledger.clock
+        ident = uuid7(clock.wall_us(), clock.random_bits(62))
+        body = codec.error_body(error, ident)
+        await client.start(error.status, refusal_headers(error, ident, body))
+        await client.write(body, more=False)
+
+    def render(self, error: TidegateError, path: str, headers: Headers) -> tuple[int, Headers, bytes]:
+        """Word a refusal that the server makes before the application runs, and record it."""
+        self.refused(error, path)
+        clock = self._ledger.clock
+        ident = uuid7(clock.wall_us(), clock.random_bits(62))
+        body = error_codec(paths.dialect_of(path, headers)).error_body(error, ident)
+        return error.status, refusal_headers(error, ident, body), body

@@ -1,0 +1,169 @@
+"""What one upstream call came to: whose word counts for its tokens, and what they cost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tidegate.model.provider import ErrorClass
+from tidegate.model.record import AttemptStatus, CostSource, Hold, Settled
+from tidegate.model.reply import ReplyFacts
+from tidegate.model.usage import TOKEN_BUCKETS, Usage, UsageSource
+from tidegate.policy.estimate import Calibration, corrected, raw_tokens
+from tidegate.policy.price import drifts, stated_nano
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """An amount at one price card: nano-units, None where no card is known."""
+
+    amount_nano: int | None
+    currency: str = "USD"
+    price_id: str = ""
+    fx_id: str = ""
+    flags: tuple[str, ...] = ()
+
+
+Pricer = Callable[[Usage, str, str], Priced]
+"""The price of a usage for (usage, model served, service tier)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How one upstream call ended. Times are microseconds since the request's begin."""
+
+    status: AttemptStatus
+    sent: Literal["no", "maybe", "yes"]
+    model_asked: str
+    started_us: int
+    ended_us: int
+    http: int | None = None
+    error_class: ErrorClass | None = None
+    error_code: str = ""
+    reply: ReplyFacts = field(default_factory=ReplyFacts)
+    upstream_id: str = ""
+    first_byte_us: int | None = None
+    first_event_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The usage that will be priced, and on whose word."""
+
+    usage: Usage
+    source: UsageSource
+    rule: str
+    flags: tuple[str, ...] = ()
+
+
+def settle(ended: Ended, hold: Hold, output: Calibration, price: Pricer) -> Settled:
+    """The settlement of one upstream call.
+
+    A call that cannot have reached the provider, or that it refused, cost nothing. A whole answer is billed
+    as the provider says; one without usage, or cut short, is estimated and flagged (traps M5, M6, M7).
+    """
+    reply = ended.reply
+    counted = _count(ended, hold, output)
+    flags = list(counted.flags)
+    priced, source = _cost(ended, counted, price, flags)
+    if reply.model and drifted(ended.model_asked, reply.model):
+        flags.append("model_drift")
+    if reply.bad_frames:
+        flags.append("bad_frames")
+    report = reply.usage
+    return Settled(
+        status=ended.status,
+        sent=ended.sent,
+        http=ended.http,
+        error_class=ended.error_class,
+        error_code=ended.error_code,
+        usage=counted.usage,
+        usage_source=counted.source,
+        usage_rule=counted.rule,
+        calibration=f"{hold.calibration};{output.label}" if counted.source in ("estimated", "mixed") else "",
+        stated_input=report.stated_input if report else None,
+        stated_output=report.stated_output if report else None,
+        cost_nano=priced.amount_nano,
+        currency=priced.currency,
+        cost_source=source,
+        price_id=priced.price_id,
+        fx_id=priced.fx_id,
+        stated_cost_nano=_stated_nano(ended),
+        model_served=reply.model,
+        service_tier=reply.service_tier,
+        upstream_id=reply.id or ended.upstream_id,
+        finish=reply.finish,
+        tool_calls=reply.tool_calls,
+        output_bytes=reply.text_bytes,
+        started_us=ended.started_us,
+        first_byte_us=ended.first_byte_us,
+        first_event_us=ended.first_event_us,
+        ended_us=ended.ended_us,
+        flags=tuple(flags),
+    )
+
+
+def _count(ended: Ended, hold: Hold, output: Calibration) -> _Counted:
+    report = ended.reply.usage
+    refused = ended.http is not None and ended.http >= 400
+    if ended.sent == "no" or (refused and report is None):
+        return _Counted(Usage(), "none", "")
+    flags = report.anomalies if report else ()
+    if ended.status != "ok" and not (report and ended.reply.complete):
+        flags = (*flags, "estimated", "maybe_billed")
+    if report is None:
+        usage = Usage(input_uncached=hold.input_tokens, output_text=_generated(ended.reply, output))
+        flags = flags if "estimated" in flags else (*flags, "estimated")
+        return _Counted(usage, "estimated", "hold", flags)
+    if ended.reply.complete and report.usage.input_total is not None:
+        return _Counted(report.usage, "provider", report.rule, flags)
+    return _Counted(_filled(report.usage, ended.reply, hold, output), "mixed", report.rule, flags)
+
+
+def _filled(usage: Usage, reply: ReplyFacts, hold: Hold, output: Calibration) -> Usage:
+    """What the provider said so far, and our estimate for what it had not said when the call ended."""
+    said = {name: getattr(usage, name) for name in (*TOKEN_BUCKETS, "searches")}
+    if usage.input_total is None:
+        said["input_uncached"] = hold.input_tokens
+    missing = _generated(reply, output) - (usage.output_total or 0)
+    if missing > 0:
+        said["output_text"] = (usage.output_text or 0) + missing
+    return Usage(**said)
+
+
+def _generated(reply: ReplyFacts, output: Calibration) -> int:
+    return corrected(raw_tokens(reply.ascii_bytes, reply.text_bytes - reply.ascii_bytes), output)
+
+
+def _cost(ended: Ended, counted: _Counted, price: Pricer, flags: list[str]) -> tuple[Priced, CostSource]:
+    if counted.source == "none":
+        return Priced(0), "none"
+    reply = ended.reply
+    priced = price(counted.usage, reply.model or ended.model_asked, reply.service_tier)
+    flags.extend(flag for flag in priced.flags if flag not in flags)
+    stated = _stated_nano(ended)
+    if stated is not None and reply.complete:
+        assert reply.usage is not None
+        ours = priced.amount_nano if priced.currency == reply.usage.stated_currency else None
+        if ours is not None and drifts(stated, ours):
+            flags.append("cost_drift")
+        return Priced(stated, reply.usage.stated_currency, priced.price_id, priced.fx_id), "stated"
+    if priced.amount_nano is None:
+        flags.append("unpriced")
+        return priced, "unpriced"
+    estimated = counted.source != "provider" or "estimated" in priced.flags
+    return priced, "estimated" if estimated else "price"
+
+
+def _stated_nano(ended: Ended) -> int | None:
+    report = ended.reply.usage
+    if report is None or report.stated_cost is None:
+        return None
+    return stated_nano(report.stated_cost)
+
+
+def drifted(asked: str, served: str) -> bool:
+    """True when a provider served another model than the one asked for (trap M18).
+
+    A dated or prefixed spelling of the same name (`gpt-4o-mini-2024-07-18`, `openai/gpt-4o`) is no drift.
+    """
+    one, other = asked.lower().rsplit("/", 1)[-1], served.lower().rsplit("/", 1)[-1]
+    return not (one.startswith(other) or other.startswith(one))

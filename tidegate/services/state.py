@@ -1,0 +1,82 @@
+"""Everything the data path knows, made from one snapshot and replaced whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tidegate.config.secret import Secret
+from tidegate.model.errors import ConfigError
+from tidegate.model.provider import Deployment, Provider
+from tidegate.model.request import Surface
+from tidegate.providers.auth import headers_for, url_for
+from tidegate.providers.catalog import surfaces
+from tidegate.services.deployments import Deployments, Health
+from tidegate.services.keys import Keyring
+from tidegate.services.outbound import Outbound
+from tidegate.services.pricebook import PriceBook
+from tidegate.services.pricing import Pricing
+from tidegate.stores.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One snapshot, worked out. `secrets` are the providers' keys, to be scrubbed from their errors."""
+
+    version: int
+    keyring: Keyring
+    deployments: Deployments
+    outbounds: Mapping[str, Outbound] = field(repr=False)
+    prices: Pricing
+    refuse_unpriced: bool
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def outbound(self, deployment: Deployment) -> Outbound:
+        """The deployment made ready to call."""
+        return self.outbounds[deployment.name]
+
+
+class Current:
+    """The state in force, and which deployments are down. `state` is None until the first snapshot."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self.health = Health()
+
+
+def state_of(
+    snapshot: Snapshot, catalog: Mapping[str, Provider], pepper: bytes, env: Mapping[str, str]
+) -> State:
+    """Work a snapshot out. Raises ConfigError for an alias that leads nowhere.
+
+    A provider's key that cannot be read is not fatal: calls to its deployments are refused and say why.
+    """
+    deployments = Deployments(catalog, snapshot.deployments, snapshot.aliases)
+    outbounds = {one.name: outbound_of(one, catalog[one.provider], env) for one in snapshot.deployments}
+    book = PriceBook.load(snapshot.prices)
+    priced_as = {one.provider: catalog[one.provider].prices for one in snapshot.deployments}
+    book.preload(provider for provider in set(priced_as.values()) if provider)
+    return State(
+        version=snapshot.version,
+        keyring=Keyring(snapshot.keys, pepper),
+        deployments=deployments,
+        outbounds=outbounds,
+        prices=Pricing(book, priced_as, snapshot.currency),
+        refuse_unpriced=snapshot.unpriced == "refuse",
+        secrets=tuple(dict.fromkeys(one.secret for one in outbounds.values() if one.secret)),
+    )
+
+
+def outbound_of(deployment: Deployment, provider: Provider, env: Mapping[str, str]) -> Outbound:
+    """Make one deployment ready to call."""
+    problem = secret = ""
+    headers: dict[str, str] = {}
+    try:
+        named = Secret.of_ref(deployment.secret)
+        secret = named.resolve(env) if named is not None else ""
+        headers = headers_for(provider, deployment, secret)
+    except ConfigError as error:
+        problem = f"The deployment {deployment.name!r} cannot be called: {error.message}."
+    urls: dict[Surface, str] = {
+        surface: url_for(provider, deployment, surface)
+        for surface in surfaces(provider, deployment.price_model or deployment.model)
+    }
+    return Outbound(deployment, provider, urls, headers, secret, problem)

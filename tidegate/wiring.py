@@ -1,0 +1,228 @@
+"""Configuration to running process: the one place that picks concrete engines."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate import __version__
+from tidegate.config.settings import Settings
+from tidegate.exchange.dispatch import Dispatcher
+from tidegate.exchange.exchange import Exchange
+from tidegate.exchange.plan import Planner
+from tidegate.exchange.settlement import Settlement
+from tidegate.gateway.auth import Authenticator, LoginGuard
+from tidegate.gateway.limits import Limits
+from tidegate.gateway.routes import Application
+from tidegate.gateway.server import Running, serve
+from tidegate.model.errors import ConfigError
+from tidegate.model.ids import uuid7
+from tidegate.providers.aiohttp_transport import AiohttpTransport
+from tidegate.providers.catalog import load as load_catalog
+from tidegate.providers.transport import PhaseLimits, Transport
+from tidegate.services.clock import Clock
+from tidegate.services.features import Features
+from tidegate.services.ledger import Ledger
+from tidegate.services.pseudonyms import Pseudonyms
+from tidegate.services.state import Current, state_of
+from tidegate.services.tokens import Calibrations
+from tidegate.stores.journal import Journal
+from tidegate.stores.layout import Layout, read_pepper
+from tidegate.stores.names_spool import NamesSpool
+from tidegate.stores.snapshot import SnapshotUnreadable, SnapshotWatch
+
+log = logging.getLogger("tidegate.gateway")
+
+LOOK_S = 0.1
+"""How often the snapshot is looked at: a change is noticed within 0.2 s."""
+MINUTE_S = 60.0
+INFLIGHT_BODY_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway process, wired: the application, and what must be kept going and closed around it."""
+
+    application: Application
+    journal: Journal
+    ledger: Ledger
+    current: Current
+
+
+def boot_id(clock: Clock) -> str:
+    """A new boot's name; it sorts by time."""
+    return uuid7(clock.wall_us(), clock.random_bits(62))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The server's limits from the configuration."""
+    server = settings.server
+    return Limits(
+        body_bytes=server.max_body_bytes,
+        inflight_body_bytes=max(INFLIGHT_BODY_BYTES, 2 * server.max_body_bytes),
+        head_timeout_s=server.head_timeout_s,
+        body_timeout_s=server.body_timeout_s,
+        max_connections=server.max_connections,
+        allowed_hosts=frozenset(host.lower() for host in server.allowed_hosts),
+    )
+
+
+@contextlib.asynccontextmanager
+async def gateway(
+    settings: Settings,
+    *,
+    env: Mapping[str, str],
+    clock: Clock | None = None,
+    transport: Transport | None = None,
+) -> AsyncIterator[Gateway]:
+    """Wire a gateway on the running loop. On the way out its journal is drained, synced and released."""
+    clock = clock or Clock()
+    layout = Layout(Path(settings.server.state_dir))
+    pepper = read_pepper(layout)
+    boot = boot_id(clock)
+    spool = NamesSpool(layout.names, boot, pepper)
+    journal = Journal.open(layout.gateway_journal, boot=boot)
+    ledger = Ledger(journal, clock, refused_per_minute=settings.policy.refused_records_per_minute)
+    current = Current()
+    keeper = _Keeper(layout, pepper, env, current, ledger, spool)
+    await keeper.look()
+    ledger.note(
+        "gateway_started", version=__version__, snapshot=current.state.version if current.state else 0
+    )
+    own_transport = transport or AiohttpTransport()
+    keeping = asyncio.create_task(keeper.keep())
+    try:
+        yield Gateway(
+            application=_application(settings, current, ledger, pepper, spool, own_transport),
+            journal=journal,
+            ledger=ledger,
+            current=current,
+        )
+    finally:
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+        ledger.flush_refused()
+        ledger.note("gateway_stopped")
+        spool.flush()
+        await own_transport.close()
+        await journal.close()
+
+
+def _application(
+    settings: Settings,
+    current: Current,
+    ledger: Ledger,
+    pepper: bytes,
+    spool: NamesSpool,
+    transport: Transport,
+) -> Application:
+    calibrations = Calibrations()
+    pseudonyms = Pseudonyms(pepper, spool.add)
+    planner = Planner(pseudonyms, calibrations, Features(), current.health)
+    settlement = Settlement(calibrations)
+    server = settings.server
+    dispatcher = Dispatcher(
+        transport=transport,
+        limits=PhaseLimits(
+            connect_s=server.connect_timeout_s,
+            first_byte_s=server.first_byte_timeout_s,
+            idle_s=server.idle_timeout_s,
+            total_s=server.total_timeout_s,
+        ),
+        planner=planner,
+        settlement=settlement,
+        current=current,
+        keep_alive_s=settings.policy.keep_alive_s,
+    )
+    exchange = Exchange(
+        current=current, planner=planner, ledger=ledger, settlement=settlement, dispatcher=dispatcher
+    )
+    return Application(
+        exchange=exchange, current=current, ledger=ledger, authenticator=Authenticator(LoginGuard())
+    )
+
+
+class _Keeper:
+    """Follows the snapshot, flushes names, and writes the counts of refusals: the gateway's only chores."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        pepper: bytes,
+        env: Mapping[str, str],
+        current: Current,
+        ledger: Ledger,
+        spool: NamesSpool,
+    ) -> None:
+        self._watch = SnapshotWatch(layout.root)
+        self._pepper = pepper
+        self._env = env
+        self._current = current
+        self._ledger = ledger
+        self._spool = spool
+        self._catalog = load_catalog()
+
+    async def look(self) -> None:
+        """Take a new snapshot in force; an unusable one is logged, and the old one stays."""
+        try:
+            snapshot = self._watch.look()
+            if snapshot is None:
+                return
+            state = await asyncio.to_thread(state_of, snapshot, self._catalog, self._pepper, self._env)
+        except (SnapshotUnreadable, ConfigError, KeyError) as error:
+            log.error("the snapshot cannot be used: %s", error)  # noqa: TRY400 - the cause is the file
+            return
+        self._current.state = state
+        log.info("snapshot %d in force: %d deployments", snapshot.version, len(snapshot.deployments))
+
+    async def keep(self) -> None:
+        """Look after everything until cancelled."""
+        clock = self._ledger.clock
+        next_minute_s = clock.mono_s() + MINUTE_S
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self.look()
+            try:
+                self._spool.flush()
+            except OSError as error:
+                log.warning("names cannot be written: %s", error)
+            if clock.mono_s() >= next_minute_s:
+                self._ledger.flush_refused()
+                next_minute_s = clock.mono_s() + MINUTE_S
+
+
+async def run_gateway(
+    settings: Settings, *, sockets: Sequence[socket.socket], env: Mapping[str, str]
+) -> None:
+    """Serve the data plane on bound sockets until a signal ends it."""
+    async with gateway(settings, env=env) as made:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 50)
+        await serve(
+            made.application,
+            sockets=sockets,
+            limits=limits_of(settings),
+            render=made.application.render,
+            graceful_timeout_s=settings.server.drain_timeout_s,
+            on_started=_say_ready,
+        )
+
+
+def _say_ready(_: Running) -> None:
+    log.info("ready")
+
+
+async def run_control(settings: Settings, path: Path) -> None:
+    """Run the control process until a signal ends it."""
+    # A gateway that is wired here must never load a database driver, so these are imported late.
+    from tidegate.control.process import Control, desk  # noqa: PLC0415
+
+    with desk(settings, load_catalog()) as taken:
+        log_control = logging.getLogger("tidegate.control")
+        await Control(taken).run(on_ready=lambda: log_control.info("ready; configuration %s", path))
