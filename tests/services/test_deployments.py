@@ -309,3 +309,43 @@ def test_a_file_with_problems_is_refused_with_their_lines(
         configured(path, ROWS)
     found = [int(line.removeprefix(f"{path}:").split(":")[0]) for line in str(caught.value).split("\n")]
     assert found == lines
+
+
+ANY = Deployments(
+    ROWS,
+    (deployment("router", "openrouter", "*"), deployment("spare", "openrouter", "*"), ALL[0]),
+    {"smart": ("spare/vendor/big", "mini")},
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("openrouter/vendor/model", [("router", "vendor/model"), ("spare", "vendor/model")]),
+        ("spare/vendor/model", [("spare", "vendor/model")]),
+        ("smart", [("spare", "vendor/big"), ("mini-1", "mini")]),
+    ],
+)
+def test_a_deployment_of_any_model_takes_the_one_asked_for(
+    asked: str, expected: list[tuple[str, str]]
+) -> None:
+    found = ANY.resolve(asked)
+    assert [(one.name, one.model) for one in found] == expected
+    assert all((one.price_model or one.model) == one.model for one in found)
+
+
+@pytest.mark.parametrize(
+    "asked", ["*", "router", "vendor/model", "openrouter/", "openrouter", "openai/vendor/model"]
+)
+def test_any_model_is_not_any_name(asked: str) -> None:  # trap K9
+    with pytest.raises(ModelNotFound):
+        ANY.resolve(asked)
+
+
+def test_a_limited_key_reaches_any_model_only_through_what_it_lists() -> None:  # case 8
+    assert ANY.resolve("spare/x", ("spare",))
+    assert ANY.resolve("spare/x", ("spare/x",))
+    for allowed in (("mini",), ("spare/y",), ("*",)):
+        with pytest.raises(ModelNotAllowed):
+            ANY.resolve("spare/x", allowed)
+    assert "*" not in ANY.models_for(None)

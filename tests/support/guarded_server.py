@@ -142,4 +142,4 @@ async def site(
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a test's coroutine on the loop that the gateway uses."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+        return runner.run(asyncio.wait_for(main, 3 * PATIENCE_S))

@@ -234,7 +234,6 @@ def test_no_output_limit_is_the_providers_to_refuse_and_zero_fills_the_cache() -
     ("given", "param"),
     [
         ({"model": ""}, "model"),
-        ({"model": None}, "model"),
         ({"model": 4}, "model"),
         ({"model": "m" * 257}, "model"),
         ({"stream": "true"}, "stream"),

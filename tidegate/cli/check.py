@@ -18,7 +18,7 @@ from tidegate.model.errors import ConfigError
 from tidegate.model.provider import Deployment, Provider
 from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.targets import price_section
-from tidegate.services.deployments import survey
+from tidegate.services.deployments import ANY_MODEL, survey
 from tidegate.services.pricebook import PriceBook, Unpriced
 
 
@@ -120,7 +120,7 @@ def _unpriced(settings: Settings, rows: tuple[Row, ...]) -> Iterator[Problem]:
         "flag": "its calls go through and are flagged",
     }
     for row in rows:
-        if row.priced is False:
+        if row.priced is False and row.model != ANY_MODEL:
             yield Problem(
                 path=f"deployments[{at_of[row.name]}].model",
                 level="warning",

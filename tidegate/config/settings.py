@@ -6,7 +6,7 @@ import msgspec
 
 from tidegate.config.secret import Secret
 from tidegate.model.price import Override, PriceSection
-from tidegate.model.provider import Residency
+from tidegate.model.provider import Residency, StreamUsage
 
 Currency = Annotated[str, msgspec.Meta(extra={"kind": "currency"})]
 """Three capital letters, ISO 4217."""
@@ -99,6 +99,7 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     deployment: str = ""
     api_version: str = ""
     headers: dict[str, str] = {}
+    stream_usage: StreamUsage | None = None
     price: DeploymentPrice | None = None
 
 

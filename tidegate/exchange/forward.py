@@ -41,7 +41,7 @@ def request_body(plan: Plan, outbound: Outbound) -> tuple[bytes, tuple[str, ...]
     edits: dict[str, bytes | None] = {}
     names: list[str] = []
     model = outbound.deployment.model
-    if plan.facts.model != model:
+    if plan.facts.model and plan.facts.model != model:
         edits["model"] = msgspec.json.encode(model)
         names.append("request.model")
     if injects_usage(plan, outbound):
@@ -55,7 +55,9 @@ def injects_usage(plan: Plan, outbound: Outbound) -> bool:
     facts = plan.facts
     if not facts.stream or facts.asks_usage:
         return False
-    return stream_usage(outbound.provider, asked_model(outbound.deployment), facts.surface) == "ask"
+    deployment = outbound.deployment
+    stated = deployment.stream_usage if facts.surface in ("chat", "completions") else None
+    return (stated or stream_usage(outbound.provider, asked_model(deployment), facts.surface)) == "ask"
 
 
 def _with_usage(plan: Plan) -> bytes:

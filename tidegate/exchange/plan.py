@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tidegate.exchange.call import Call
-from tidegate.model.errors import PriceUnknown, Unavailable, Unsupported
+from tidegate.model.errors import ModelNotFound, PriceUnknown, Unavailable, Unsupported, WrongType
 from tidegate.model.record import Decision, Hold, Measured, Who
 from tidegate.model.request import Part, RequestFacts
 from tidegate.policy.attribute import attribute, header_values
@@ -19,6 +19,8 @@ from tidegate.wire.body import Body
 from tidegate.wire.codec import Codec
 
 NO_OUTPUT = frozenset({"embeddings", "count_tokens"})
+DEFAULT_MODEL = "default"
+"""The alias that a request without a model means, where the operator has made one."""
 ASSUMED_OUTPUT_TOKENS = 4096
 """Held for the output of a call that sets no limit, until limits are learned."""
 
@@ -148,11 +150,16 @@ class Planner:
 
 
 def usable(state: State, health: Health, call: Call, model: str) -> tuple[Outbound, ...]:
-    """The deployments that may take this call, healthy ones first.
+    """The deployments that may take this call, healthy ones first; `default` answers for no model.
 
     Raises ModelNotFound, ModelNotAllowed, Unsupported (another dialect), or Unavailable (no key set).
     """
-    found = state.deployments.resolve(model, allowed=call.key.models)
+    try:
+        found = state.deployments.resolve(model or DEFAULT_MODEL, allowed=call.key.models)
+    except ModelNotFound:
+        if model:
+            raise
+        raise WrongType("model: name a model, such as an alias or provider/model", param="model") from None
     speaking: list[Outbound] = []
     refusal: Unsupported | None = None
     for deployment in health.in_order(found, call.at_us):

@@ -8,6 +8,7 @@ import msgspec
 
 from tidegate.exchange.call import Call, Headers
 from tidegate.exchange.exchange import Exchange
+from tidegate.exchange.refuse import send_refusal
 from tidegate.gateway import models, paths
 from tidegate.gateway.auth import Authenticator, credentials
 from tidegate.gateway.cycle import Client as Wire
@@ -25,6 +26,7 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+_LOGIN_STATUSES = (400, 401, 403, 429)
 _JSON = (b"content-type", b"application/json")
 
 
@@ -83,7 +85,6 @@ class Application:
             else:
                 await self._page(scope, path, client)
         except TidegateError as error:
-            self.refused(error, path, surface)
             await self._refuse(error, path, surface, scope["headers"], client)
         except asyncio.CancelledError:
             if not client.gone:
@@ -149,27 +150,23 @@ class Application:
         found = credentials(scope["headers"], scope["query_string"], query_key=query_key)
         return self._authenticator.key_of(self._state().keyring, found, address, now_us)
 
-    def refused(self, error: TidegateError, path: str, surface: Surface | None = None) -> None:
-        """Record a refusal of somebody without a key."""
-        clock = self._ledger.clock
-        now_us = clock.wall_us()
-        surface = surface or paths.SURFACES.get(path)
-        self._ledger.refuse(error, request_id=uuid7(now_us, clock.random_bits(62)), surface=surface)
-
     async def _refuse(
         self, error: TidegateError, path: str, surface: Surface | None, headers: Headers, client: HttpClient
     ) -> None:
+        """Refuse somebody who is not known, or whose path calls nobody; a probe leaves no record."""
+        ident = self._new_id()
+        if surface is not None or error.status in _LOGIN_STATUSES:
+            self._ledger.refuse(error, request_id=ident, surface=surface)
         codec = CODECS[surface] if surface else error_codec(paths.dialect_of(path, headers))
-        clock = self._ledger.clock
-        ident = uuid7(clock.wall_us(), clock.random_bits(62))
-        body = codec.error_body(error, ident)
-        await client.start(error.status, refusal_headers(error, ident, body))
-        await client.write(body, more=False)
+        await send_refusal(client, codec, error, ident)
 
     def render(self, error: TidegateError, path: str, headers: Headers) -> tuple[int, Headers, bytes]:
         """Word a refusal that the server makes before the application runs, and record it."""
-        self.refused(error, path)
-        clock = self._ledger.clock
-        ident = uuid7(clock.wall_us(), clock.random_bits(62))
+        ident = self._new_id()
+        self._ledger.refuse(error, request_id=ident, surface=paths.SURFACES.get(path))
         body = error_codec(paths.dialect_of(path, headers)).error_body(error, ident)
         return error.status, refusal_headers(error, ident, body), body
+
+    def _new_id(self) -> str:
+        clock = self._ledger.clock
+        return uuid7(clock.wall_us(), clock.random_bits(62))

@@ -134,7 +134,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     placeholder left and no trailing slash. `secret` names where the key is read (`env:NAME`, `file:PATH`
     or empty for none). `region` is where the operator says it runs, `jurisdiction` what that means (`eu`).
     `price_model` is the model that is priced before the reply names one, where `model` is an Azure
-    deployment's name; empty means `model`. `path_model` fills `{deployment}` in a path.
+    deployment's name; empty means `model`. `path_model` fills `{deployment}` in a path. `stream_usage` is
+    the operator's word on a server that the catalogue does not know.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
     headers: dict[str, str] = {}
     path_model: str = ""
+    stream_usage: StreamUsage | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -124,6 +124,7 @@ def _deployment(row: DeploymentRow, provider: Provider) -> Deployment:
         query={"api-version": row.api_version} if row.api_version else {},
         headers=row.headers,
         path_model=row.deployment,
+        stream_usage=row.stream_usage,
     )
 
 

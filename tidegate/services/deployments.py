@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from tidegate.config.lines import join
 from tidegate.config.load import read
 from tidegate.config.problem import Problem, failure, nearest
@@ -15,6 +17,9 @@ from tidegate.model.provider import Deployment, Provider
 from tidegate.model.request import Surface
 from tidegate.providers.catalog import surfaces
 from tidegate.providers.targets import targets
+
+ANY_MODEL = "*"
+"""The model of a deployment that takes every model of its provider."""
 
 NAME_CHARACTERS = 256
 """No configured name is longer (200, and a provider before it)."""
@@ -66,7 +71,8 @@ class Deployments:
     """Every name a client may ask for, worked out once.
 
     A name is an alias, a deployment, a model that a deployment lists, or `provider/model`, looked for in
-    that order. Raises ConfigError for an alias that leads nowhere.
+    that order. A deployment of the model `*` takes any model of its provider, asked for as
+    `provider/model` or `deployment/model`. Raises ConfigError for an alias that leads nowhere.
     """
 
     def __init__(
@@ -77,12 +83,15 @@ class Deployments:
     ) -> None:
         self._catalog = catalog
         self.all = tuple(deployments)
-        self._own = _own_names(self.all)
+        self._any = _any_model(self.all)
+        self._own = _own_names(one for one in self.all if one.model != ANY_MODEL)
         lost = [problem for problem in alias_problems(self.all, aliases) if problem.level == "error"]
         if lost:
             raise failure(lost, "aliases")
         self._aliases = {
-            alias: tuple({one.name: one for name in names for one in self._own[name]}.values())
+            alias: tuple(
+                {(one.name, one.model): one for name in names for one in self._led_to(name)}.values()
+            )
             for alias, names in aliases.items()
         }
         self._all_names = {**self._own, **self._aliases}
@@ -96,7 +105,7 @@ class Deployments:
         Raises ModelNotFound for a name that nothing has, ModelNotAllowed for one that the key may not use;
         the latter also for another spelling of such a name (case 8), so that a limited key sees one answer.
         """
-        found = self._all_names.get(name)
+        found = self._all_names.get(name) or self._of_any(name)
         if found is not None and (allowed is None or self._may_use(name, found, allowed)):
             return found
         if found is not None or (allowed is not None and self._spells_forbidden(name, allowed)):
@@ -116,8 +125,8 @@ class Deployments:
         names = dict.fromkeys(
             [
                 *self._aliases,
-                *(name for one in self.all for name in one.names),
-                *(one.name for one in self.all),
+                *(name for one in self.all if one.model != ANY_MODEL for name in one.names),
+                *(one.name for one in self.all if one.model != ANY_MODEL),
             ]
         )
         if allowed is None:
@@ -141,6 +150,20 @@ class Deployments:
         """Return the catalogue's row of a deployment."""
         return self._catalog[deployment.provider]
 
+    def _of_any(self, name: str) -> tuple[Deployment, ...] | None:
+        """Return the deployments that take any model, for this one; None where there is none."""
+        place, _, model = name.partition("/")
+        if not model or len(name) > NAME_CHARACTERS:
+            return None
+        found = self._any.get(place)
+        return found and tuple(
+            msgspec.structs.replace(one, model=model, price_model=model, names=(name,)) for one in found
+        )
+
+    def _led_to(self, name: str) -> tuple[Deployment, ...]:
+        """Return what an alias's target stands for."""
+        return self._own.get(name) or self._of_any(name) or ()
+
     def _may_use(self, name: str, found: tuple[Deployment, ...], allowed: tuple[str, ...]) -> bool:
         """Tell whether a key's list covers a name: the name itself, or else every deployment behind it.
 
@@ -149,7 +172,10 @@ class Deployments:
         if name in allowed:
             return True
         covered = {
-            one.name for entry in allowed if entry not in self._aliases for one in self._own.get(entry, ())
+            one.name
+            for entry in allowed
+            if entry not in self._aliases
+            for one in (*self._own.get(entry, ()), *self._any.get(entry, ()))
         }
         return all(one.name in covered for one in found)
 
@@ -191,12 +217,15 @@ def alias_problems(
 
     A target in `unusable` is a row that has a problem of its own, so it is not named twice.
     """
-    own = _own_names(deployments)
+    every = tuple(deployments)
+    own = _own_names(one for one in every if one.model != ANY_MODEL)
+    of_any_model = _any_model(every)
     known_but_broken = set(unusable)
     for alias, names in aliases.items():
         path = join("aliases", alias)
         for at, name in enumerate(names):
-            if name in own or name in known_but_broken:
+            place, _, model = name.partition("/")
+            if name in own or name in known_but_broken or (model and place in of_any_model):
                 continue
             why = (
                 "an alias cannot lead to an alias"
@@ -219,6 +248,15 @@ def fold(name: str) -> str:
     wide = unicodedata.normalize("NFKC", name).casefold().translate(_LOOK_ALIKES)
     plain = unicodedata.normalize("NFKD", wide)
     return "".join(char for char in plain if unicodedata.category(char)[0] not in "CZM")
+
+
+def _any_model(deployments: Iterable[Deployment]) -> dict[str, tuple[Deployment, ...]]:
+    """Return the deployments of any model by their own name and, together, by their provider's."""
+    found: dict[str, tuple[Deployment, ...]] = {}
+    every = [one for one in deployments if one.model == ANY_MODEL]
+    for one in every:
+        found[one.provider] = (*found.get(one.provider, ()), one)
+    return found | {one.name: (one,) for one in every}
 
 
 def _own_names(deployments: Iterable[Deployment]) -> dict[str, tuple[Deployment, ...]]:

@@ -1,7 +1,7 @@
 """Everything the data path knows, made from one snapshot and replaced whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidegate.config.secret import Secret
 from tidegate.model.errors import ConfigError
@@ -31,7 +31,8 @@ class State:
 
     def outbound(self, deployment: Deployment) -> Outbound:
         """The deployment made ready to call."""
-        return self.outbounds[deployment.name]
+        known = self.outbounds[deployment.name]
+        return known if known.deployment is deployment else replace(known, deployment=deployment)
 
 
 class Current:

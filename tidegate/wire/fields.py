@@ -31,8 +31,13 @@ _string = msgspec.json.Decoder(str)
 
 
 def model_of(body: Body) -> str:
-    """Return the model's name. Raises WrongType when it is missing, empty, too long or no string."""
+    """Return the model's name, "" when none is given. Raises WrongType for one that is empty, or too long.
+
+    Some servers need no model, and a stored prompt names its own; the operator may configure a default.
+    """
     model = body.get("model", str)
+    if model is None:
+        return ""
     if not model:
         raise WrongType("model: name a model, such as an alias or provider/model", param="model")
     if len(model) > MAX_MODEL_CHARS:

@@ -131,7 +131,7 @@ WRONG: dict[str, list[object]] = {
     "max_tokens": [-1, 0, 1e30, 5.0, "5", True, 2**63, [], 10**30],  # case 24
     "max_completion_tokens": [-1, 0, 1e30, 5.0, "5", True, 2**63, {}],
     "n": [0, -1, 129, 1000, "2", True, 1.5],  # case 26
-    "model": [None, "", 5, ["m"], "m" * 257],
+    "model": ["", 5, ["m"], "m" * 257],
     "stream": ["true", 1, {}],
     "messages": [None, "hi", {}, 5],
 }

@@ -27,9 +27,10 @@ def test_inputs_of_every_form_are_measured(given: object, count: int, text_bytes
     assert (facts.max_output, facts.metadata_user) == (None, "u")
 
 
-def test_a_missing_model_is_refused() -> None:
+def test_a_missing_model_is_left_to_routing_and_an_empty_one_is_refused() -> None:
+    assert read(model=None).model == ""
     with pytest.raises(BadRequest) as caught:
-        read(model=None)
+        read(model="")
     assert caught.value.param == "model"
 
 

@@ -64,7 +64,7 @@ def read_request(body: Body) -> RequestFacts:
 
     `model` may be missing where a stored `prompt` names one; it is empty then, and routing decides.
     """
-    model = "" if "prompt" in body and body.value("model") is None else fields.model_of(body)
+    model = fields.model_of(body)
     stream = body.get("stream", bool) or False
     max_output = fields.output_limit(body, "max_output_tokens")
     tools_raw = fields.bounded(body, "tools")

@@ -1,0 +1,178 @@
+"""A reply read from aiohttp, with one timer for its idle and total limits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from tidegate.providers.attempt import Attempt
+from tidegate.providers.failure import body_failure, place
+from tidegate.providers.inflate import ENCODINGS, InflateError, InflateLimitError, Inflater
+from tidegate.providers.transport import Phase, PhaseLimits, ReplyTooLargeError, TransportError
+
+
+class AiohttpReply:
+    """See Reply. The idle limit runs only while somebody waits for the provider."""
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        attempt: Attempt,
+        *,
+        url: str,
+        limits: PhaseLimits,
+        deadline_s: float | None,
+    ) -> None:
+        self.status = response.status
+        self.headers: CIMultiDictProxy[str] = response.headers
+        self._response = response
+        self._content = response.content
+        self._attempt = attempt
+        self._url = url
+        self._idle_s = limits.idle_s
+        self._deadline_s = deadline_s
+        self._loop = asyncio.get_running_loop()
+        self._waiting_since_s: float | None = None
+        self._failure: TransportError | None = None
+        self._inflater: Inflater | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._taken_bytes = 0
+
+    def inflate(self, limit_bytes: int) -> None:
+        """Prepare for a compression that was not asked for. Raises TransportError for an unknown one."""
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return
+        if encoding not in ENCODINGS:
+            text = f"the reply of {place(self._url)} has a content-encoding that was not asked for"
+            raise TransportError(text, sent="maybe", got_bytes=True, phase="read")
+        self._inflater = Inflater(limit_bytes)
+        headers = CIMultiDict(self.headers)
+        for gone in ("content-encoding", "content-length"):
+            headers.popall(gone, None)
+        self.headers = CIMultiDictProxy(headers)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """See Reply.chunks."""
+        return _Pieces(self) if self._inflater is None else self._inflated(self._inflater)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """See Reply.read."""
+        pieces: list[bytes] = []
+        left = limit_bytes
+        unpacked = None if self._inflater is None else self._inflated(self._inflater)
+        while piece := await (self.next_piece() if unpacked is None else anext(unpacked, b"")):
+            left -= len(piece)
+            if left < 0:
+                self.abort()
+                text = f"the reply of {place(self._url)} is longer than {limit_bytes} bytes"
+                raise ReplyTooLargeError(text, limit_bytes=limit_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def abort(self) -> None:
+        """See Reply.abort."""
+        self._fail("read", "was given up here")
+
+    def leave(self) -> None:
+        """Settle the connection: back to the pool after a whole exchange, else closed now."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._response.connection is not None:
+            self._attempt.drop()
+            self._response.close()
+
+    async def next_piece(self) -> bytes:
+        """Give what has come, or wait for it; empty at the end."""
+        if self._failure is not None:
+            raise self._failure
+        content = self._content
+        if content.total_bytes == self._taken_bytes and not content.is_eof():
+            self._wait()
+        error: Exception | None = None
+        try:
+            piece = await content.readany()
+        except (aiohttp.ClientError, OSError, RuntimeError) as caught:
+            error = caught
+        finally:
+            self._waiting_since_s = None
+        if error is None and not piece:
+            error = self._end()
+        if error is None:
+            self._taken_bytes += len(piece)
+            return piece
+        if self._failure is None:
+            self._failure = body_failure(error, self._url)
+        raise self._failure
+
+    def _end(self) -> Exception | None:
+        """Return what broke a body that only the connection's end could end, if it did not end cleanly."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if "content-length" in self._response.headers or "transfer-encoding" in self._response.headers:
+            return None
+        protocol = self._attempt.protocol
+        error = None if protocol is None else protocol.exception()
+        return error if isinstance(error, OSError) else None
+
+    async def _inflated(self, inflater: Inflater) -> AsyncIterator[bytes]:
+        try:
+            while packed := await self.next_piece():
+                for piece in inflater.feed(packed):
+                    yield piece
+            inflater.finish()
+        except InflateError as error:
+            self._fail("read", f"cannot be inflated: {error}")
+            text = f"the reply of {place(self._url)} cannot be inflated: {error}"
+            if isinstance(error, InflateLimitError):
+                raise ReplyTooLargeError(text, limit_bytes=inflater.limit_bytes) from None
+            raise TransportError(text, sent="maybe", got_bytes=True, phase="read") from None
+
+    def _wait(self) -> None:
+        """Start to count the provider's silence; one timer serves all of a reply's waits."""
+        self._waiting_since_s = now_s = self._loop.time()
+        if self._watch is None:
+            self._watch = self._loop.call_at(self._next_look_s(now_s), self._look)
+
+    def _next_look_s(self, now_s: float) -> float:
+        since_s = now_s if self._waiting_since_s is None else self._waiting_since_s
+        look_s = since_s + self._idle_s
+        return look_s if self._deadline_s is None else min(look_s, self._deadline_s)
+
+    def _look(self) -> None:
+        """Give the call up where a limit has passed, else come back when the next one could."""
+        if self._content.is_eof():
+            return
+        now_s = self._loop.time()
+        since_s = self._waiting_since_s
+        if self._deadline_s is not None and now_s >= self._deadline_s:
+            self._fail("total", "is not whole within the limit of the call")
+        elif since_s is not None and now_s >= since_s + self._idle_s:
+            self._fail("idle", f"paused for more than {self._idle_s:g} s")
+        else:
+            self._watch = self._loop.call_at(self._next_look_s(now_s), self._look)
+
+    def _fail(self, phase: Phase, what: str) -> None:
+        if self._failure is None:
+            text = f"the reply of {place(self._url)} {what}"
+            self._failure = TransportError(text, sent="maybe", got_bytes=True, phase=phase)
+        self.leave()
+
+
+class _Pieces:
+    """The body as it comes; an object, since an abandoned generator would clean up late."""
+
+    __slots__ = ("_reply",)
+
+    def __init__(self, reply: AiohttpReply) -> None:
+        self._reply = reply
+
+    def __aiter__(self) -> "_Pieces":
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self._reply.next_piece()
+        if not piece:
+            raise StopAsyncIteration
+        return piece

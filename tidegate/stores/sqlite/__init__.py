@@ -1,0 +1,1 @@
+"""The embedded engine: SQLite through apsw, written by the control process alone."""
