@@ -143,7 +143,11 @@ def _application(
         current=current, planner=planner, ledger=ledger, settlement=settlement, dispatcher=dispatcher
     )
     return Application(
-        exchange=exchange, current=current, ledger=ledger, authenticator=Authenticator(LoginGuard())
+        exchange=exchange,
+        current=current,
+        ledger=ledger,
+        authenticator=Authenticator(LoginGuard()),
+        max_body_bytes=server.max_body_bytes,
     )
 
 

@@ -175,6 +175,21 @@ def test_an_empty_period_says_so(layout: Layout) -> None:
     assert "No calls in 2026-11-01 00:00 to 2026-12-01 00:00 (UTC)." in found.stdout
 
 
+def test_the_configuration_gives_the_state_directory_the_currency_and_the_zone(tmp_path: Path) -> None:
+    made = Layout(tmp_path / "elsewhere")
+    made.make()
+    record(made, begin("r1"), end("r1"))
+    path = tmp_path / "tidegate.toml"
+    path.write_text(
+        '[server]\nstate_dir = "elsewhere"\n[report]\ncurrency = "USD"\ntime_zone = "Europe/Rome"\n'
+    )
+    options = ["--config", str(path), "--period", "2026-11", "--format", "json"]
+    found = CliRunner().invoke(command, options, catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert (told["currency"], told["time_zone"], told["total"]["calls"]) == ("USD", "Europe/Rome", 1)
+
+
 MISTAKES: list[tuple[list[str], str]] = [
     (["--by", "mood"], "'mood' is none of feature, team"),
     (["--by", "feature,team,model"], "one or two of"),

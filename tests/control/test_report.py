@@ -106,7 +106,7 @@ def test_a_cost_nobody_knows_is_unknown_not_zero(store: Store) -> None:  # trap 
     assert (found.total.cost_nano, found.total.cost_per_call_nano) == (None, None)
     assert (found.total.unpriced_calls, found.total.unpriced_tokens, found.total.tokens) == (1, 180, 180)
     assert found.total.at_least
-    assert found.notes == ("without a price: 1 of 1 calls; their cost is not in the figures",)
+    assert found.notes == ("without a price: 1 of 1 calls; their cost is not in it",)
 
 
 def test_part_of_the_cost_known_is_a_lower_bound(store: Store) -> None:

@@ -210,13 +210,13 @@ def _notes(total: Figures, gaps: Mapping[str, int], rates: Rates, tenant: str | 
     if total.open:
         yield f"still running: {total.open} of {total.calls} calls; their cost is not in yet"
     if total.unpriced_calls:
-        yield f"without a price: {total.unpriced_calls} of {total.calls} calls; their cost is not in the figures"
+        yield f"without a price: {total.unpriced_calls} of {total.calls} calls; their cost is not in it"
     for currency in sorted(total.unconverted):
         yield f"amounts in {currency} are apart: there is no exchange rate to {rates.to} for their day"
     if rates.unpinned:
         yield "amounts without an exchange rate of their own are converted at the rate of their day"
     if gaps["refused_unlisted"] and tenant is None:
-        yield f"refusals without a valid key that were only counted, by the minute: {gaps['refused_unlisted']}"
+        yield f"refusals without a valid key, only counted by the minute: {gaps['refused_unlisted']}"
     if gaps["lost_begins"]:
         yield f"calls in no line, for their first record is lost in a damaged journal: {gaps['lost_begins']}"
     if gaps["skipped_records"]:

@@ -63,9 +63,7 @@ async def _plain(journey: Journey, reply: Reply) -> None:
     """Pass a whole answer on."""
     plan, flight = journey.plan, journey.flight
     raw = await reply.read(MAX_REPLY_BYTES)
-    flight.reply = plan.codec.read_reply(
-        raw, usage_rules(flight.outbound.provider, plan.facts.surface)
-    )
+    flight.reply = plan.codec.read_reply(raw, usage_rules(flight.outbound.provider, plan.facts.surface))
     journey.ttft_us = flight.first_event_us = journey.elapsed_us()
     error = flight.reply.error
     if error is None:

@@ -8,8 +8,8 @@ from tidegate import __version__
 from tidegate.exchange.call import Headers
 from tidegate.exchange.plan import Plan
 from tidegate.providers.catalog import stream_usage
-from tidegate.services.pricing import asked_model
 from tidegate.services.outbound import Outbound
+from tidegate.services.pricing import asked_model
 
 USER_AGENT = f"tidegate/{__version__}"
 

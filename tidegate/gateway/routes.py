@@ -12,12 +12,14 @@ from tidegate.exchange.refuse import send_refusal
 from tidegate.gateway import models, paths
 from tidegate.gateway.auth import Authenticator, credentials
 from tidegate.gateway.cycle import Client as Wire
-from tidegate.gateway.cycle import client_of
+from tidegate.gateway.cycle import client_of, read_body
 from tidegate.model.errors import MethodNotAllowed, ModelNotFound, NotFound, TidegateError, Unavailable
 from tidegate.model.identity import Key
 from tidegate.model.ids import uuid7
+from tidegate.model.record import Who
 from tidegate.model.request import Surface
 from tidegate.services.ledger import Ledger
+from tidegate.services.pseudonyms import who_of
 from tidegate.services.state import Current, State
 from tidegate.wire.refusal import refusal_headers
 from tidegate.wire.registry import CODECS, error_codec
@@ -65,8 +67,15 @@ class Application:
     """The data plane's ASGI application. It has no route but those of `paths`."""
 
     def __init__(
-        self, *, exchange: Exchange, current: Current, ledger: Ledger, authenticator: Authenticator
+        self,
+        *,
+        exchange: Exchange,
+        current: Current,
+        ledger: Ledger,
+        authenticator: Authenticator,
+        max_body_bytes: int,
     ) -> None:
+        self._max_body_bytes = max_body_bytes
         self._exchange = exchange
         self._current = current
         self._ledger = ledger
@@ -97,7 +106,11 @@ class Application:
         if scope["method"] != "POST":
             raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.")
         key = self._key(scope, at_us)
-        body = (await receive()).get("body", b"")
+        try:
+            body = await read_body(receive, self._max_body_bytes)
+        except TidegateError as error:
+            await self._refuse(error, scope["path"], surface, scope["headers"], client, who=who_of(key))
+            return
         call = Call(
             id=uuid7(at_us, clock.random_bits(62)),
             surface=surface,
@@ -151,12 +164,18 @@ class Application:
         return self._authenticator.key_of(self._state().keyring, found, address, now_us)
 
     async def _refuse(
-        self, error: TidegateError, path: str, surface: Surface | None, headers: Headers, client: HttpClient
+        self,
+        error: TidegateError,
+        path: str,
+        surface: Surface | None,
+        headers: Headers,
+        client: HttpClient,
+        who: Who | None = None,
     ) -> None:
-        """Refuse somebody who is not known, or whose path calls nobody; a probe leaves no record."""
+        """Refuse what never came to the exchange; a probe of a page leaves no record."""
         ident = self._new_id()
         if surface is not None or error.status in _LOGIN_STATUSES:
-            self._ledger.refuse(error, request_id=ident, surface=surface)
+            self._ledger.refuse(error, request_id=ident, surface=surface, who=who)
         codec = CODECS[surface] if surface else error_codec(paths.dialect_of(path, headers))
         await send_refusal(client, codec, error, ident)
 

@@ -11,6 +11,7 @@ from tidegate.model.usage import TOKEN_BUCKETS, Usage, UsageSource
 from tidegate.policy.estimate import Calibration, corrected, raw_tokens
 from tidegate.policy.price import drifts, stated_nano
 
+
 @dataclass(frozen=True, slots=True)
 class Priced:
     """An amount at one price card: nano-units, None where no card is known."""

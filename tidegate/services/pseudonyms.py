@@ -16,6 +16,11 @@ NewName = Callable[[str, str, str, str], None]
 """Called with (tenant, kind, pseudonym, plain) the first time this process meets a name."""
 
 
+def who_of(key: Key) -> Who:
+    """What a key alone says of a call whose labels were never read."""
+    return Who(tenant=key.tenant, key=key.id, project=key.project, team=key.team)
+
+
 class Pseudonyms:
     """Replaces a tenant's names by hashes under a key that is derived from the pepper for that tenant.
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pytest import mark, raises
+import pytest
 
 from tests.stores.journal.records import (
     BOOT,
@@ -50,11 +50,11 @@ def test_a_new_start_opens_a_new_directory(tmp_path: Path) -> None:
             journal.append(note(boot))
     assert [path.name for path in boots(tmp_path)] == ["a", "b"]
     assert [payloads(path) for path in boots(tmp_path)] == [[note("a")], [note("b")]]
-    with raises(FileExistsError):
+    with pytest.raises(FileExistsError):
         open_control(tmp_path, boot="a")
 
 
-@mark.parametrize("failures", [1, 2])
+@pytest.mark.parametrize("failures", [1, 2])
 def test_a_failed_sync_goes_on_in_a_new_segment(tmp_path: Path, failures: int) -> None:  # case F15
     weather = Weather()
     with open_control(tmp_path, weather.disk) as journal:
@@ -63,7 +63,7 @@ def test_a_failed_sync_goes_on_in_a_new_segment(tmp_path: Path, failures: int) -
         if failures == 1:
             journal.append(note("b"))
         else:
-            with raises(JournalFull):
+            with pytest.raises(JournalFull):
                 journal.append(note("b"))
         journal.append(note("c"))
     assert weather.after_failure == []
@@ -78,7 +78,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:  # case F14
     with open_control(tmp_path, weather.disk) as journal:
         weather.full = ENOSPC
         taken = 0
-        with raises(JournalFull):
+        with pytest.raises(JournalFull):  # noqa: PT012 - how many fit is what is asked
             while True:
                 journal.append(note(str(taken), pad=9000))
                 taken += 1
@@ -99,11 +99,11 @@ def test_after_a_crash_it_reads_to_its_end_once_sealed(tmp_path: Path) -> None:
 
 def test_a_closed_or_oversize_append_is_refused(tmp_path: Path) -> None:
     journal = open_control(tmp_path)
-    with raises(RecordTooLarge):
+    with pytest.raises(RecordTooLarge):
         journal.append(bytes(20_000))
     journal.append(note("fine"))
     journal.close()
     journal.close()
-    with raises(JournalFull, match="closed"):
+    with pytest.raises(JournalFull, match="closed"):
         journal.append(note("x"))
     assert payloads(tmp_path / BOOT) == [note("fine")]

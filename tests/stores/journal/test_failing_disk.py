@@ -1,10 +1,11 @@
 import asyncio
+import contextlib
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest import mark, raises
 
 from tests.stores.journal.records import (
     BOOT,
@@ -28,7 +29,7 @@ from tidegate.stores.journal import JournalFull, JournalStalled, seal
 from tidegate.stores.journal.directory import segment_path
 
 
-@mark.parametrize("how", ["sync", "write"])
+@pytest.mark.parametrize("how", ["sync", "write"])
 def test_open_calls_stand_again_behind_a_failed_segment(tmp_path: Path, how: str) -> None:  # case F15
     weather = Weather()
 
@@ -74,9 +75,9 @@ def test_nothing_is_reported_synced_before_it_is(tmp_path: Path) -> None:  # cas
         await until(lambda: journal.stats.failed_syncs >= 2)
         assert not waiting.done()
         assert payloads(journal.path) == []
-        with raises(JournalFull, match="disk fails"):
+        with pytest.raises(JournalFull, match="disk fails"):
             journal.begin("b", begin("b"))
-        with raises(JournalFull, match="disk fails"):
+        with pytest.raises(JournalFull, match="disk fails"):
             journal.append(note("x"))
         weather.broken_sync = 0
         await waiting
@@ -121,7 +122,7 @@ def test_a_dead_disk_ends_the_wait_and_the_close(tmp_path: Path) -> None:
         journal = open_small(tmp_path, weather.disk, patience_s=0.05)
         weather.broken_sync = EIO
         mark_ = journal.begin("a", begin("a"))
-        with raises(JournalStalled):
+        with pytest.raises(JournalStalled):
             await journal.synced(mark_)
         await journal.close()
 
@@ -177,68 +178,88 @@ def test_a_crash_behind_a_failed_sync_loses_no_call(tmp_path: Path) -> None:
     assert outcomes(payloads(left)) == {"old": {"ok"}, "new": {"interrupted"}}
 
 
-OPS = st.lists(
-    st.tuples(
-        st.sampled_from(["begin", "end", "end", "note", "attempt", "turn", "eio", "short", "full", "room"]),
-        st.integers(0, 7),
-    ),
-    max_size=60,
-)
+KINDS = ["begin", "end", "end", "note", "attempt", "turn", "crash", "eio", "short", "full", "room"]
+OPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 7)), max_size=60)
 
 
 @settings(max_examples=60, deadline=None)
 @given(OPS)
-def test_any_weather_settles_each_call_once(ops: list[tuple[str, int]]) -> None:  # cases F14, F15
+def test_any_weather_settles_each_call_once(ops: list[tuple[str, int]]) -> None:  # cases F12, F14, F15
     with tempfile.TemporaryDirectory() as name:
-        asyncio.run(_through(ops, Path(name)))
+        asyncio.run(_run(Path(name), ops))
 
 
-async def _through(ops: list[tuple[str, int]], root: Path) -> None:
-    weather = Weather()
-    journal = open_small(root / "live", weather.disk)
-    await until(lambda: journal.stats.slots >= 6)
-    began: dict[str, bool] = {}
-    notes = 0
-    for step, (what, number) in enumerate(ops):
-        id_ = f"{number}-{step}"
-        still = [one for one, ended in began.items() if not ended]
+async def _run(root: Path, ops: list[tuple[str, int]]) -> None:
+    await Run(root).through(ops)
+
+
+class Run:
+    """Calls through good and bad weather, with crashes looked at on the way."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.weather = Weather()
+        self.journal = open_small(root / "live", self.weather.disk)
+        self.began: dict[str, int] = {}
+        self.ended: dict[str, int] = {}
+        self.notes = 0
+
+    async def through(self, ops: list[tuple[str, int]]) -> None:
+        weather, journal = self.weather, self.journal
+        await until(lambda: journal.stats.slots >= 6)
+        for step, (what, number) in enumerate(ops):
+            await self.step(what, number, f"{number}-{step}")
+        weather.full, weather.break_syncs, weather.break_writes = 0, [], []
+        await journal.synced(journal.stats.appended)
+        assert weather.after_failure == []
+        assert journal.stats.open_begins == len(self.began) - len(self.ended)
+        live = payloads(journal.path)
+        assert set(ids(live, Begin)) == set(self.began)
+        assert set(ids(live, End)) == set(self.ended)
+        assert len({payload for payload in live if b'"note"' in payload}) == self.notes
+        self.crash()
+        await journal.close()
+
+    async def step(self, what: str, number: int, id_: str) -> None:
+        weather = self.weather
         match what:
-            case "begin" | "note" | "attempt":
-                try:
-                    if what == "begin":
-                        journal.begin(id_, begin(id_, pad=number * 1500))
-                        began[id_] = False
-                    elif what == "note":
-                        journal.append(note(id_, pad=number * 1500))
-                        notes += 1
-                    elif still:
-                        journal.append(attempt(still[0], step), of=still[0])
-                except JournalFull:
-                    pass
-            case "end" if still:
-                assert journal.end(still[number % len(still)], end(still[number % len(still)])) > 0
-                began[still[number % len(still)]] = True
             case "turn":
                 await asyncio.sleep(0.001 * number)
+            case "crash":
+                self.crash()
             case "eio":
                 weather.break_syncs = [EIO] * (number % 3)
             case "short":
                 weather.break_writes = [ENOSPC] * (number % 3)
-            case "full":
-                weather.full = ENOSPC
+            case "full" | "room":
+                weather.full = ENOSPC if what == "full" else 0
             case _:
-                weather.full = 0
-    weather.full, weather.break_syncs, weather.break_writes = 0, [], []
-    await journal.synced(journal.stats.appended)
-    assert weather.after_failure == []
-    assert journal.stats.open_begins == sum(not ended for ended in began.values())
-    live = payloads(journal.path)
-    assert set(ids(live, Begin)) == set(began)
-    assert set(ids(live, End)) == {id_ for id_, ended in began.items() if ended}
-    assert len({payload for payload in live if b'"note"' in payload}) == notes
-    left = crashed(journal.path, root / "dead")
-    await journal.close()
-    seal(left, interrupted)
-    assert outcomes(payloads(left)) == {
-        id_: {"ok" if ended else "interrupted"} for id_, ended in began.items()
-    }
+                with contextlib.suppress(JournalFull):
+                    self.append(what, number, id_)
+
+    def append(self, what: str, number: int, id_: str) -> None:
+        still = [one for one in self.began if one not in self.ended]
+        if what == "begin":
+            self.began[id_] = self.journal.begin(id_, begin(id_, pad=number * 1500))
+        elif what == "note":
+            self.journal.append(note(id_, pad=number * 1500))
+            self.notes += 1
+        elif what == "attempt" and still:
+            self.journal.append(attempt(still[0], number), of=still[0])
+        elif what == "end" and still:
+            over = still[number % len(still)]
+            self.ended[over] = self.journal.end(over, end(over))
+            assert self.ended[over] > 0
+
+    def crash(self) -> None:
+        """After a `kill -9` now, what was synced stands and each call that is known is closed once."""
+        synced = [id_ for id_, mark in self.began.items() if self.journal.is_synced(mark)]
+        over = [id_ for id_, mark in self.ended.items() if self.journal.is_synced(mark)]
+        left = crashed(self.journal.path, self.root / "dead")
+        assert seal(left, interrupted).corrupt == ()
+        found = payloads(left)
+        known = outcomes(found)
+        assert set(synced) <= set(ids(found, Begin))
+        assert set(known) == set(ids(found, Begin))
+        assert all(len(how) == 1 for how in known.values())
+        assert all(known[id_] == {"ok"} for id_ in over)

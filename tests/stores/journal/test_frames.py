@@ -1,6 +1,6 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import mark, raises
 
 from tidegate.stores.journal.errors import RecordTooLarge
 from tidegate.stores.journal.frames import (
@@ -59,7 +59,7 @@ def test_every_single_flipped_bit_stops_reading_before_it() -> None:  # case F24
         assert parsed.offset == boundaries[intact]
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("offset", "seed"),
     [(64, SEED), (0, seed_of("boot", 2)), (0, seed_of("other", 1))],
     ids=["moved within its segment", "in another segment", "of another boot"],
@@ -83,7 +83,7 @@ def test_frames_of_a_kind_to_come_are_passed_over() -> None:
 def test_a_frame_is_at_most_16_kb_and_never_empty() -> None:
     assert len(frame(bytes(MAX_PAYLOAD_BYTES), SEED, 0)) == MAX_FRAME_BYTES == 16 * 1024
     for size in (0, MAX_PAYLOAD_BYTES + 1):
-        with raises(RecordTooLarge):
+        with pytest.raises(RecordTooLarge):
             frame(bytes(size), SEED, 0)
 
 

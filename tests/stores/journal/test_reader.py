@@ -3,9 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest import fixture, mark, raises
 
 from tests.stores.journal.records import (
     BOOT,
@@ -36,10 +36,10 @@ from tidegate.stores.journal.directory import read_mark, segment_path
 COUNT = 60
 
 
-@fixture(scope="module")
-def sealed(tmp_path_factory: object) -> Path:
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four segments of notes, sealed."""
-    root: Path = tmp_path_factory.mktemp("sealed")  # type: ignore[attr-defined]
+    root = tmp_path_factory.mktemp("sealed")
 
     async def main() -> None:
         journal = open_small(root)
@@ -55,7 +55,7 @@ def sealed(tmp_path_factory: object) -> Path:
 WANTED = [note(str(n), pad=4000) for n in range(COUNT)]
 
 
-@mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_any_step_reads_the_same(sealed: Path, limit: int) -> None:
     assert payloads(sealed, limit) == WANTED
 
@@ -97,7 +97,7 @@ def test_what_stands_before_a_corrupt_frame_is_returned_first(sealed: Path, tmp_
     with Reader(damaged) as reader:
         before = reader.read(START)
         assert [payload for _, payload in before] == WANTED[:20]
-        with raises(CorruptFrame) as raised:
+        with pytest.raises(CorruptFrame) as raised:
             reader.read(before[-1][0])
         assert (raised.value.segment, raised.value.offset) == (2, bad - 8)
         after = reader.after(raised.value)
@@ -118,7 +118,7 @@ def test_a_position_of_no_segment_is_corrupt(sealed: Path, tmp_path: Path) -> No
     damaged = crashed(sealed, tmp_path)
     for number in (1, 2, 3):
         segment_path(damaged, number).unlink()
-    with Reader(damaged) as reader, raises(CorruptFrame):
+    with Reader(damaged) as reader, pytest.raises(CorruptFrame):
         reader.read(Position(1, 0))
 
 
@@ -188,7 +188,7 @@ def test_compressed_segments_read_the_same(sealed: Path, tmp_path: Path) -> None
     assert not list(packed.glob("*.seg"))
     assert payloads(packed) == WANTED
     assert finished_segments(packed) == [1, 2, 3, 4]
-    with raises(ValueError, match="missing or in use"):
+    with pytest.raises(ValueError, match="missing or in use"):
         compress(packed, 99)
 
 

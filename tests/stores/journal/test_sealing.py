@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest import fixture, mark, raises
 
 from tests.stores.journal.records import (
     BOOT,
@@ -29,15 +29,15 @@ from tests.stores.journal.records import (
     when_room,
 )
 from tidegate.model.record import Attempt, Begin, Progress, decode_gateway
-from tidegate.stores.journal import Disk, OpenCall, Position, Reader, StillLive, is_live, seal
+from tidegate.stores.journal import START, Disk, OpenCall, Position, Reader, StillLive, is_live, seal
 from tidegate.stores.journal.directory import read_mark, read_sealed, segment_path, write_sealed
 from tidegate.stores.journal.disk import sync_data
 
 
-@fixture(scope="module")
-def left(tmp_path_factory: object) -> Path:
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A crash: calls a and c open, b over; the last records were written and not synced."""
-    root: Path = tmp_path_factory.mktemp("left")  # type: ignore[attr-defined]
+    root = tmp_path_factory.mktemp("left")
     weather = Weather()
 
     async def main() -> Path:
@@ -73,7 +73,12 @@ ALL = [
 def test_open_calls_are_closed_with_what_is_known_of_them(left: Path, tmp_path: Path) -> None:  # trap M8
     dead = crashed(left, tmp_path)
     asked: list[OpenCall] = []
-    report = seal(dead, lambda call: (asked.append(call), interrupted(call))[1])
+
+    def close(call: OpenCall) -> bytes:
+        asked.append(call)
+        return interrupted(call)
+
+    report = seal(dead, close)
     assert (report.closed, report.already, report.corrupt, report.cut_bytes) == (2, False, (), 0)
     assert [call.begin.id for call in asked] == ["a", "c"]
     assert asked[0].attempt == decode_gateway(attempt("a", 1))
@@ -89,7 +94,7 @@ def test_sealing_twice_changes_nothing(left: Path, tmp_path: Path) -> None:
     dead = crashed(left, tmp_path)
     first = seal(dead, interrupted)
     before = payloads(dead)
-    second = seal(dead, lambda call: interrupted(call))
+    second = seal(dead, interrupted)
     assert (second.already, second.closed, second.end) == (True, 2, first.end)
     assert payloads(dead) == before
 
@@ -97,7 +102,7 @@ def test_sealing_twice_changes_nothing(left: Path, tmp_path: Path) -> None:
 def test_a_live_directory_is_not_sealed(tmp_path: Path) -> None:
     async def main() -> None:
         journal = open_small(tmp_path)
-        with raises(StillLive):
+        with pytest.raises(StillLive):
             seal(journal.path, interrupted)
         await journal.close()
 
@@ -122,14 +127,19 @@ def test_a_reader_knows_the_end_of_a_sealed_directory(left: Path, tmp_path: Path
         assert reader.read(report.end) == []
 
 
-@mark.parametrize("filling", ["nothing", "zeros", "rubbish", "old frames"])
+@pytest.mark.parametrize("filling", ["nothing", "zeros", "rubbish", "old frames"])
 def test_every_cut_behind_the_mark_keeps_what_was_synced(left: Path, tmp_path: Path, filling: str) -> None:
     """A power cut: bytes behind the mark are gone, zeros, rubbish, or what stood there before."""
     synced = read_mark(left)
     assert synced is not None
     raw = segment_path(left, 1).read_bytes()
     size = len(raw.rstrip(b"\0"))
-    for cut in range(synced.offset, size + 1):
+    with Reader(left, end=Position(1, size)) as reader:
+        boundaries = [behind.offset for behind, _ in reader.read(START)]
+    near = {boundary + step for boundary in boundaries for step in (-9, -1, 0, 1, 3, 4, 7, 8, 9)}
+    for cut in sorted({*near, *range(synced.offset, size, 25)}):
+        if not synced.offset <= cut <= size:
+            continue
         dead = crashed(left, tmp_path)
         lost = {
             "nothing": b"",
@@ -150,7 +160,7 @@ def test_every_cut_behind_the_mark_keeps_what_was_synced(left: Path, tmp_path: P
 
 
 def test_bytes_behind_a_cut_never_come_back(left: Path, tmp_path: Path) -> None:
-    """An unsynced record behind the torn one is good in its own place; what is appended must not lead to it."""
+    """An unsynced record behind the torn one is good in its place: what is appended must not lead there."""
     dead = crashed(left, tmp_path)
     synced = read_mark(dead)
     assert synced is not None
@@ -164,9 +174,8 @@ def test_bytes_behind_a_cut_never_come_back(left: Path, tmp_path: Path) -> None:
 
     def exactly(call: OpenCall) -> bytes:
         """Ends whose frames reach to the ghost's first byte."""
-        if call.begin.id == "a":
-            return end("a", pad=room // 2 - len(end("a")))
-        return end("b", pad=room - room // 2 - len(end("b")))
+        size = room // 2 if call.begin.id == "a" else room - room // 2
+        return end(call.begin.id, pad=size - len(end(call.begin.id, pad=1)) + 1)
 
     report = seal(dead, exactly)
     assert report.closed == 2
@@ -326,7 +335,7 @@ def test_a_disk_that_fails_while_sealing_leaves_it_for_later(left: Path, tmp_pat
     dead = crashed(left, tmp_path)
     weather = Weather()
     weather.broken_sync = EIO
-    with raises(OSError, match="Input/output"):
+    with pytest.raises(OSError, match="Input/output"):
         seal(dead, interrupted, disk=weather.disk)
     assert read_sealed(dead) is None
     assert not is_live(dead)

@@ -44,7 +44,7 @@ def test_a_reply_is_read_and_its_vectors_are_skipped() -> None:
     facts = CODEC.read_reply(json.dumps(reply).encode(), UsageRules())
     assert (facts.model, facts.complete, facts.started, facts.text_bytes) == ("m-1", True, True, 0)
     assert facts.usage is not None
-    assert facts.usage.usage == Usage(input_uncached=8)
+    assert facts.usage.usage == Usage(input_uncached=8, output_text=0)
     assert (facts.usage.stated_input, facts.usage.stated_output) == (8, None)
 
 

@@ -91,16 +91,18 @@ class Reader:
         return self._end_of(number)
 
     def first(self, lowest: int = 0) -> int:
-        """Return the oldest segment of the journal, of those from `lowest` on, that is still there."""
+        """Return the oldest segment of the journal that is there, or was lost from between others.
+
+        Only those from `lowest` on are asked for. Segments missing at the front were removed.
+        """
         self._look()
         number = self._end.segment
-        here = set(segments(self.directory))
-        while number in here:
-            header = header_of(self.directory, number)
-            before = previous_of(header) if header is not None else None
-            if before is None or before.segment not in here or before.segment < lowest:
+        here = segments(self.directory)
+        while any(lowest <= other < number for other in here):
+            before = self._before(number).segment
+            if before < lowest or not any(other <= before for other in here):
                 break
-            number = before.segment
+            number = before
         return number
 
     def lag_bytes(self, position: Position) -> int:
@@ -142,7 +144,7 @@ class Reader:
         """Return `position`, or the beginning of the next segment where its own is finished."""
         number, offset = position
         if number == 0:
-            return Position(self.first(), 0)
+            return Position(self.first(), 0) if segments(self.directory) else self._end
         while number < self._end.segment and offset >= self._end_of(number):
             number, offset = self._next(number).segment, 0
         return Position(number, offset)
@@ -176,7 +178,10 @@ class Reader:
         lower = [other for other in segments(self.directory) if other < number]
         if not lower:
             raise CorruptFrame(self.directory.name, number, 0, "what stood before this segment is gone")
-        return Position(lower[-1], readable_end(self.directory, lower[-1], 0))
+        try:
+            return Position(lower[-1], readable_end(self.directory, lower[-1], 0))
+        except ValueError as error:
+            raise CorruptFrame(self.directory.name, lower[-1], 0, str(error)) from error
 
     def _open(self, number: int) -> SegmentBytes:
         if self._segment is None or self._segment.number != number:

@@ -85,6 +85,7 @@ class Journal:
         `patience_s` bounds every wait; after `retry_s` a full disk is tried again. Raises OSError, and
         FileExistsError for a boot that was opened before.
         """
+        asyncio.get_running_loop()  # before anything is made
         disk = disk or Disk()
         opened = open_boot(root, boot, segment_bytes, disk)
         return cls(opened, segment_bytes=segment_bytes, patience_s=patience_s, retry_s=retry_s, disk=disk)

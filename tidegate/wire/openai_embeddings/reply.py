@@ -4,6 +4,7 @@ import msgspec
 
 from tidegate.model.provider import UsageRules
 from tidegate.model.reply import ReplyFacts
+from tidegate.model.usage import UsageReport
 from tidegate.wire.openai_chat.stream import MAX_NAME_CHARS
 from tidegate.wire.openai_errors import error_in
 from tidegate.wire.openai_usage import read_usage
@@ -34,7 +35,14 @@ def read_reply(raw: bytes, rules: UsageRules) -> ReplyFacts:
     facts.id, facts.model = (reply.id or "")[:MAX_NAME_CHARS], (reply.model or "")[:MAX_NAME_CHARS]
     facts.complete, facts.started = True, bool(reply.data) and reply.data != _NULL
     if reply.usage:
-        facts.usage = read_usage(reply.usage, rules, input_only=True)
+        facts.usage = _without_output(read_usage(reply.usage, rules, input_only=True))
     if reply.error:
         facts.error = error_in(reply.error)
     return facts
+
+
+def _without_output(report: UsageReport | None) -> UsageReport | None:
+    """Say that an embedding has no output: nothing of its price is unknown."""
+    if report is None:
+        return None
+    return msgspec.structs.replace(report, usage=msgspec.structs.replace(report.usage, output_text=0))
