@@ -3,11 +3,12 @@ import pytest
 from tidegate.gateway.auth import MAX_ADDRESSES, Authenticator, LoginGuard, credentials, tidegate_key
 from tidegate.model.errors import BadRequest, RateLimited, Unauthenticated
 from tidegate.model.identity import Key
-from tidegate.services.keys import Keyring, mac_of, mint
+from tidegate.policy.keyformat import assemble
+from tidegate.services.keys import Keyring, mac_of
 
 PEPPER = b"p" * 32
-KEY_ID, KEY = mint()
-_, OTHER = mint()
+KEY_ID = "abcdefghijkl"
+KEY, OTHER = assemble(KEY_ID, "k" * 32), assemble("mnopqrstuvwx", "o" * 32)
 RING = Keyring([Key(id=KEY_ID, mac=mac_of(KEY, PEPPER), tenant="acme")], PEPPER)
 MINUTE = 60_000_000
 

@@ -9,8 +9,9 @@ from tidegate.exchange.plan import Asked, Plan, Planner
 from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, Unavailable
-from tidegate.model.record import Hold, Who
+from tidegate.model.record import Hold
 from tidegate.services.ledger import Entry, Ledger
+from tidegate.services.pseudonyms import who_of
 from tidegate.services.state import Current
 from tidegate.wire.registry import CODECS
 
@@ -85,14 +86,11 @@ class Exchange:
         )
 
     def _refused(self, call: Call, asked: Asked | None, error: TidegateError) -> None:
-        key = call.key
         self._ledger.refuse(
             error,
             request_id=call.id,
             surface=call.surface,
-            who=asked.who
-            if asked
-            else Who(tenant=key.tenant, key=key.id, project=key.project, team=key.team),
+            who=asked.who if asked else who_of(call.key),
             model_asked=asked.facts.model if asked else "",
             body_bytes=len(call.body),
             duration_us=int((self._ledger.clock.mono_s() - call.started_s) * 1_000_000),

@@ -69,7 +69,7 @@ def _with_usage(plan: Plan) -> bytes:
 
 
 def request_headers(plan: Plan, outbound: Outbound) -> dict[str, str]:
-    """The headers of one upstream call: the provider's own, and the few its row lets a client choose (case 15)."""
+    """The headers of one upstream call: its provider's, and those its row lets a client choose (case 15)."""
     headers = {
         "content-type": "application/json",
         "user-agent": USER_AGENT,

@@ -134,8 +134,8 @@ class Planner:
         )
         if amount is None and plan.facts.surface != "count_tokens" and plan.state.refuse_unpriced:
             raise PriceUnknown(
-                f"No price is known for {outbound.provider.name}/{model}. Add it under [[prices.override]], or let "
-                'unpriced calls through with policy.unpriced = "flag".',
+                f"No price is known for {outbound.provider.name}/{model}. Add it under [[prices.override]], "
+                'or let unpriced calls through with policy.unpriced = "flag".',
                 param="model",
             )
         return Hold(

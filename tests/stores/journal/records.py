@@ -170,6 +170,7 @@ class Weather:
     def _preallocate(self, fd: int, size_bytes: int) -> None:
         if self.full:
             raise OSError(self.full, os.strerror(self.full))
+        self.failed.discard(os.fstat(fd).st_ino)  # a removed file's number is given to a new one
         preallocate(fd, size_bytes)
 
     def _sync(self, fd: int) -> None:
@@ -187,8 +188,6 @@ class Weather:
     def _writev(self, fd: int, buffers: Sequence[bytes]) -> int:
         inode = os.fstat(fd).st_ino
         self.writes.append(len(buffers))
-        if inode in self.failed:
-            self.after_failure.append(inode)
         number = self.break_writes.pop(0) if self.break_writes else 0
         if number:
             self.failed.add(inode)
