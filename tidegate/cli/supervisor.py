@@ -4,6 +4,7 @@ import logging
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,9 +12,8 @@ from dataclasses import dataclass, field
 log = logging.getLogger("tidegate")
 
 LOOK_S = 0.05
-FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.1, 5.0
-STEADY_S = 10.0
-"""A child that lived this long is restarted at once; one that did not waits longer each time."""
+RESTARTS, WINDOW_S = 8, 15.0
+"""A child that dies is back at once, but no more than so many times in so many seconds."""
 STOP_S = 60.0
 
 
@@ -30,9 +30,8 @@ class Child:
 class _Kept:
     child: Child
     process: "subprocess.Popen[bytes] | None" = None
-    started_s: float = 0.0
-    backoff_s: float = FIRST_BACKOFF_S
     start_at_s: float = 0.0
+    deaths: "deque[float]" = field(default_factory=lambda: deque(maxlen=RESTARTS))
     draining: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
 
@@ -81,13 +80,11 @@ class Supervisor:
         kept.process = subprocess.Popen(  # noqa: S603 - our own command line
             kept.child.command, env=dict(self._env), pass_fds=self._keep_fds
         )
-        kept.started_s = time.monotonic()
 
     def _died(self, kept: _Kept, now_s: float) -> None:
         assert kept.process is not None
-        lived_s = now_s - kept.started_s
-        kept.backoff_s = FIRST_BACKOFF_S if lived_s >= STEADY_S else min(kept.backoff_s * 2, MAX_BACKOFF_S)
-        wait_s = 0.0 if lived_s >= STEADY_S else kept.backoff_s
+        kept.deaths.append(now_s)
+        wait_s = max(0.0, kept.deaths[0] + WINDOW_S - now_s) if len(kept.deaths) == RESTARTS else 0.0
         log.warning(
             "%s ended with status %s; starting it again in %.1f s",
             kept.child.name,

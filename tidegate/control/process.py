@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -17,10 +16,10 @@ import uvicorn
 
 from tidegate.config.settings import Settings
 from tidegate.control.admin import Admin
+from tidegate.control.lock import control_lock
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry, decisions
 from tidegate.control.tail import Tail
-from tidegate.model.errors import Unavailable
 from tidegate.model.ids import uuid7
 from tidegate.model.provider import Provider
 from tidegate.services.clock import Clock
@@ -38,12 +37,6 @@ TURN_S = 0.1
 NAMES_EVERY = 10
 """Turns between two looks for plain names."""
 BACKOFF_S = 2.0
-
-
-class ControlBusy(Unavailable):
-    """Another control process works on this state directory."""
-
-    code = "control_running"
 
 
 @dataclass(slots=True)
@@ -73,12 +66,12 @@ class Desk:
 
 @contextlib.contextmanager
 def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | None = None) -> Iterator[Desk]:
-    """Take the control process's place on a state directory. Raises ControlBusy where it is taken."""
+    """Take the control process's place on a state directory. Raises ControlRunningError where it is taken."""
     clock = clock or Clock()
     layout = Layout(Path(settings.server.state_dir))
     pepper = read_pepper(layout)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_lock(layout.control_lock))
+        stack.enter_context(control_lock(layout.control_lock))
         earlier = list(decisions(layout.control_journal))
         boot = uuid7(clock.wall_us(), clock.random_bits(62))
         journal = stack.enter_context(ControlJournal.open(layout.control_journal, boot=boot))
@@ -94,21 +87,6 @@ def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | Non
         cards = cards_in_use(book, snapshot.deployments, catalog, clock.wall_us())
         registry.list_prices(cards, snapshot.prices.fx, by="configuration")
         yield Desk(layout, pepper, store, names, tail, registry, publisher, clock)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ControlBusy(
-                f"Another control process works on {path.parent}; stop it, or use its socket."
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class Control:
