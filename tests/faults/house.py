@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -124,6 +123,11 @@ class FakeClient:
         if self.gone:
             callback()
 
+    @property
+    def refused(self) -> bool:
+        """Tidegate itself took no more calls."""
+        return self.status == 503 and (b"tidegate-error-source", b"tidegate") in self.headers
+
     def leave(self) -> None:
         """Hang up, as a connection that is lost tells it."""
         if not self.gone and not self.whole:
@@ -142,7 +146,7 @@ class House:
         ticks: Ticks,
         *,
         disk: Disk | None = None,
-        segment_bytes: int = 1 << 17,
+        segment_bytes: int = 1 << 18,
         patience_s: float = 30.0,
     ) -> None:
         layout = Layout(root)
@@ -184,8 +188,17 @@ class House:
             dispatcher=dispatcher,
         )
 
-    def call(self, surface: Surface, body: dict[str, Any], client: FakeClient) -> tuple[str, "asyncio.Task[None]"]:
+    def call(
+        self, model: str, client: FakeClient, *, stream: bool, text: str = "hello"
+    ) -> "tuple[str, asyncio.Task[None]]":
         """Begin one call as the server would; give its id and its task."""
+        surface: Surface = "messages" if model.startswith("claude") else "chat"
+        body = {
+            "model": model,
+            "max_tokens": 64,
+            "stream": stream,
+            "messages": [{"role": "user", "content": text}],
+        }
         at_us = self.clock.wall_us()
         call = Call(
             id=uuid7(at_us, self.clock.random_bits(62)),
@@ -199,6 +212,7 @@ class House:
         )
         task = asyncio.create_task(self.exchange.run(call, client))
         self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         return call.id, task
 
     async def drain(self) -> None:
@@ -206,4 +220,5 @@ class House:
         for task in self.tasks:
             task.cancel()
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.tasks:
+            await asyncio.wait(set(self.tasks))
