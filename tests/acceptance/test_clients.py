@@ -283,6 +283,8 @@ def test_another_model_than_asked_is_recorded_and_flagged(stage: Stage) -> None:
     row = last_row(stage, answer.headers["tidegate-request-id"])
     assert (row["model"], row["model_served"]) == ("small", "other-9b")
     assert "model_drift" in json.loads(str(row["flags"]))
+    notes = stage.served.rows("SELECT * FROM note WHERE kind = 'model_drift'")
+    assert [json.loads(note["facts"])["served"] for note in notes] == ["other-9b"]
 
 
 def test_a_200_that_carries_an_error_is_a_failure(stage: Stage) -> None:  # trap S12

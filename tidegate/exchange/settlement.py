@@ -8,7 +8,10 @@ from tidegate.model.record import AttemptStatus, Outcome, Settled
 from tidegate.model.usage import Usage
 from tidegate.policy.estimate import raw_tokens
 from tidegate.policy.settle import Priced, settle
+from tidegate.services.pricing import asked_model
 from tidegate.services.tokens import Calibrations
+
+MAX_DRIFTS = 1024
 
 
 class Settlement:
@@ -16,6 +19,7 @@ class Settlement:
 
     def __init__(self, calibrations: Calibrations) -> None:
         self._calibrations = calibrations
+        self._drifts: set[tuple[str, str]] = set()
 
     def attempt(self, journey: Journey, *, otherwise: AttemptStatus) -> Settled:
         """Settle the journey's present upstream call. Pure arithmetic: never awaits."""
@@ -31,11 +35,21 @@ class Settlement:
         settled = settle(ended, flight.hold, self._calibrations.of_output(deployment.model), price)
         if settled.usage_source == "provider":
             self._learn(journey, settled)
+        if "model_drift" in settled.flags:
+            self._note_drift(journey, settled)
         return settled
 
     def closes(self, journey: Journey) -> "_Closing":
         """A context whose exit closes the journey's record, on every way out."""
         return _Closing(self, journey)
+
+    def _note_drift(self, journey: Journey, settled: Settled) -> None:
+        """Say once for each pair that a deployment serves another model than the one asked for (M18)."""
+        pair = (journey.flight.outbound.deployment.name, settled.model_served)
+        if pair not in self._drifts and len(self._drifts) < MAX_DRIFTS:
+            self._drifts.add(pair)
+            asked = asked_model(journey.flight.outbound.deployment)
+            journey.entry.note("model_drift", deployment=pair[0], asked=asked, served=pair[1])
 
     def _learn(self, journey: Journey, settled: Settled) -> None:
         model, reply = journey.flight.outbound.deployment.model, journey.flight.reply

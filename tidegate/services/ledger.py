@@ -127,6 +127,10 @@ class Entry:
         )
         ledger.log.end(self.id, encode(record))
 
+    def note(self, kind: str, **facts: str | int) -> None:
+        """Record an event of this call."""
+        self._ledger.note(kind, self.id, **facts)
+
     async def written(self) -> None:
         """Wait until the latest begin or attempt is with the operating system."""
         await self._ledger.log.written(self.mark)

@@ -1,4 +1,4 @@
-"""`--check`: the printed report against the rows, added up again here, and against what the SDKs were told."""
+"""`--check`: the printed report against the rows, and the rows against what the SDKs were told."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Audit:
 
 
 def audit(state: Path, done: Sequence[Done], printed: str, auto: str) -> Audit:
-    """Compare; `printed` is `tidegate report --by feature` as it was printed, `auto` the automatic feature."""
+    """Compare; `printed` is what `tidegate report --by feature` wrote, `auto` the automatic feature."""
     with Store.open_read_only(state / DATABASE) as store:
         rows = list(store.rows(_SQL))
     lines = _lines(rows)
@@ -87,7 +87,7 @@ def _priced(rows: Sequence[Row]) -> Iterator[str]:
             + (_int(row[6]) + _int(row[7])) * _NANO_PER_UNIT["output"]
         )
         if (row[8], row[9]) != (nano, CURRENCY):
-            yield f"call {row[0]} costs {nano} nano-{CURRENCY} by its tokens; its row says {row[8]} {row[9]}"
+            yield f"call {row[0]!r} costs {nano} nano-{CURRENCY} by its tokens; its row says {row[8]!r} {row[9]!r}"
 
 
 def _sent(rows: Sequence[Row], done: Sequence[Done], auto: str) -> Iterator[str]:
@@ -105,7 +105,8 @@ def _sent(rows: Sequence[Row], done: Sequence[Done], auto: str) -> Iterator[str]
 
 def _told(rows: Sequence[Row], done: Sequence[Done], auto: str) -> Iterator[str]:
     """Hold the tokens that the SDKs were told of complete answers against the rows."""
-    told, recorded = {}, {}
+    told: dict[str, tuple[int, int, int]] = {}
+    recorded: dict[str, tuple[int, int, int]] = {}
     for one in done:
         if one.outcome == "ok":
             answer = one.answer

@@ -26,7 +26,7 @@ class Child:
     log: Path
 
     def wait_for(self, pattern: "re.Pattern[str]", limit_s: float) -> str:
-        """Return the first group of `pattern` in the log. Raises DemoError when it ends, or takes too long."""
+        """Return the first group of `pattern` in the log. Raises DemoError when it ends or is late."""
         until_s = time.monotonic() + limit_s
         while True:
             ended = self.process.poll() is not None

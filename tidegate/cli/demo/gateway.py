@@ -49,9 +49,10 @@ def write_config(root: Path, models: Sequence[Model], listen: str) -> Path:
     if len(os.fsencode(root / "state" / "control.sock")) > SOCKET_PATH_BYTES:
         raise DemoError(f"{root} is too long a path for a socket in it; choose a shorter one with --dir")
     rates = ", ".join(f'{name} = "{rate}"' for name, rate in RATES.items())
-    price = f'{{ currency = "{CURRENCY}", rates = {{ {rates} }}, illustration = true, source = "{ILLUSTRATION}" }}'
+    mark = f'illustration = true, source = "{ILLUSTRATION}"'
+    price = f'{{ currency = "{CURRENCY}", rates = {{ {rates} }}, {mark} }}'
     lines = [
-        "# Written by `tidegate demo`. Its prices and its exchange rate are for illustration: nobody bills them.",
+        "# Written by `tidegate demo`. Prices and exchange rate are for illustration: nobody bills them.",
         "[server]",
         f'listen = "{listen}"',
         'control = "127.0.0.1:0"',

@@ -127,16 +127,16 @@ class Play:
         return keys, gateways.start(children, config)
 
     def _facts(self, models: Sequence[Model], gateway: Gateway) -> None:
+        prices = f"for illustration, {CURRENCY} per million tokens: " + ", ".join(
+            f"{name.replace('_', ' ')} {rate}" for name, rate in RATES.items()
+        )
         facts = [("model", models[0].title)]
         facts += [("stronger model", model.title) for model in models[1:]]
         facts += [
             ("gateway", f"{gateway.base_url}  (tidegate serve: gateway and control process)"),
             ("keys", f"one for each team of tenant {gateways.TENANT}: support, marketing"),
-            (
-                "prices",
-                f"for illustration, {CURRENCY} per million tokens: input {RATES['input']}, "
-                f"cached {RATES['cache_read']}, output {RATES['output']}",
-            ),
+            ("prices", prices),
+            ("exchange rate", f"for illustration, 1 EUR = {gateways.USD_PER_EUR} USD"),
         ]
         self._screen.facts(facts)
 
@@ -185,8 +185,8 @@ class Play:
             f"{len(done)} calls sent, {found.total.calls} recorded, each ended as the client saw it"
         )
         self._screen.say(
-            f"{found.attempts} attempts priced again from their tokens: {CURRENCY} {shown(found.total.nano)}, "
-            "as each row says and the report prints"
+            f"{found.attempts} attempts priced again from their tokens: {CURRENCY} "
+            f"{shown(found.total.nano)}, as each row says and the report prints"
         )
         self._screen.say("tokens of every complete answer are those the SDK was told")
         return 0

@@ -40,7 +40,7 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let a signal wait until the `with` ends: a process that starts must be noted before anything else."""
+        """Let a signal wait until the `with` ends: a process that starts is noted before it is heard."""
         self._held = True
         try:
             yield

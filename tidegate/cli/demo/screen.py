@@ -49,12 +49,16 @@ class Screen:
         return done
 
     def _under_a_bar(self, todo: Sequence[Step], calls: Iterator[Done]) -> list[Done]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
-        from rich.progress import TimeElapsedColumn  # noqa: PLC0415
+        from rich import progress as bars  # noqa: PLC0415 - only where a bar is drawn
 
         done: list[Done] = []
-        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, transient=True) as progress:
+        columns = (
+            bars.TextColumn("  {task.description}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TimeElapsedColumn(),
+        )
+        with bars.Progress(*columns, transient=True) as progress:
             task = progress.add_task("", total=len(todo))
             for at, step in enumerate(todo):
                 progress.update(task, description=f"{step.feature}: {step.what}".ljust(44), completed=at)

@@ -14,7 +14,7 @@ LEAVE_AFTER = 6
 """Pieces of a stream after which the impatient reader hangs up."""
 
 Outcome = Literal["ok", "cancelled", "refused"]
-LABELS, ORDERS, BLURBS = "ticket-labels", "order-extraction", "product-blurbs"
+LABELS, ORDERS, BLURBS = "tickets", "orders", "blurbs"
 UNKNOWN_MODEL = "small-v2"
 
 
