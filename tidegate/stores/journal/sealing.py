@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from tidegate.model.record import Attempt, Begin, Progress, decode_gateway
-from tidegate.policy.interrupted import OpenCall
 from tidegate.stores.journal.directory import (
     Sealed,
     locked,
@@ -24,6 +23,15 @@ from tidegate.stores.journal.frames import MAX_PAYLOAD_BYTES, START, Position, f
 from tidegate.stores.journal.reader import Reader, readable_end
 from tidegate.stores.journal.segment import header_of
 from tidegate.stores.journal.shorten import shorten_end
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call whose process ended before it: its `begin`, and its latest attempt and progress, if any."""
+
+    begin: Begin
+    attempt: Attempt | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
