@@ -26,7 +26,7 @@ from tidegate.stores.sqlite.store import DATABASE, Store
 
 ROUNDS = int(os.environ.get("TIDEGATE_CUT_ROUNDS", "200"))
 SEED = int(os.environ.get("TIDEGATE_CUT_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
-MACHINES = 10
+MACHINES = 20
 PAGE_BYTES = 4096
 MODELS = ("small", "both", "free", "claude-x")
 
@@ -66,7 +66,7 @@ class Life:
         self.dark = False
         load = [asyncio.create_task(self.client(house)) for _ in range(8)]
         marks, databases = [], []
-        for _ in range(self.chance.randrange(1, 60)):
+        for _ in range(self.chance.randrange(1, 40)):
             await asyncio.sleep(self.chance.choice([0, 0, 0.001, 0.003]))
             marks.append(mark_of(house.directory))
             if self.chance.random() < 0.05:

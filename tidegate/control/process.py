@@ -20,6 +20,7 @@ from tidegate.control.lock import control_lock
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry, decisions
 from tidegate.control.tail import Tail
+from tidegate.control.upkeep import keep_house
 from tidegate.model.ids import uuid7
 from tidegate.model.provider import Provider
 from tidegate.services.clock import Clock
@@ -34,8 +35,8 @@ from tidegate.stores.sqlite.store import DATABASE, Store
 log = logging.getLogger("tidegate.control")
 
 TURN_S = 0.1
-NAMES_EVERY = 10
-"""Turns between two looks for plain names."""
+NAMES_EVERY, HOUSE_EVERY = 10, 6_000
+"""Turns between two looks for plain names (a second), and two rounds of housekeeping (ten minutes)."""
 BACKOFF_S = 2.0
 
 
@@ -51,10 +52,16 @@ class Desk:
     registry: Registry
     publisher: Publisher
     clock: Clock
+    retention_days: int
 
     def catch_up(self) -> int:
         """Project everything there is to read; give the number of records."""
         return self.tail.catch_up()
+
+    def keep_house(self) -> None:
+        """Compress journals that are read, and remove what is older than its retention."""
+        journals = self.layout.root / "journal"
+        keep_house(self.store, journals, now_us=self.clock.wall_us(), retention_days=self.retention_days)
 
     def take_names(self) -> None:
         """Store the plain names that gateways handed over, each under a key that can be destroyed."""
@@ -86,7 +93,9 @@ def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | Non
         book = PriceBook.load(snapshot.prices)
         cards = cards_in_use(book, snapshot.deployments, catalog, clock.wall_us())
         registry.list_prices(cards, snapshot.prices.fx, by="configuration")
-        yield Desk(layout, pepper, store, names, tail, registry, publisher, clock)
+        yield Desk(
+            layout, pepper, store, names, tail, registry, publisher, clock, settings.policy.retention_days
+        )
 
 
 class Control:
@@ -139,6 +148,8 @@ class Control:
             await loop.run_in_executor(self._worker, self._desk.catch_up)
             if self._turn % NAMES_EVERY == 0:
                 await loop.run_in_executor(self._worker, self._desk.take_names)
+            if self._turn % HOUSE_EVERY == HOUSE_EVERY - 1:
+                await loop.run_in_executor(self._worker, self._desk.keep_house)
         except (apsw.Error, OSError) as error:
             log.error("projection waits: %s", error)  # noqa: TRY400 - said once a turn, without a trace
             await asyncio.sleep(BACKOFF_S)

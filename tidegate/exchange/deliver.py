@@ -108,6 +108,8 @@ async def _stream(journey: Journey, reply: Reply, keep_alive_s: float) -> None:
             await lane.send(plan.codec.error_event(error, plan.call.id))
         await lane.finish()
     finally:
+        if journey.outcome is None and facts.complete and facts.error is None:
+            journey.succeed()  # SDKs hang up at the end mark, often before the provider's connection ends
         lane.stop()
         journey.bytes_out = lane.bytes_out
 

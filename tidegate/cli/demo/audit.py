@@ -86,8 +86,8 @@ def _priced(rows: Sequence[Row]) -> Iterator[str]:
             + _int(row[5]) * _NANO_PER_UNIT["cache_read"]
             + (_int(row[6]) + _int(row[7])) * _NANO_PER_UNIT["output"]
         )
-        if (row[8], row[9]) != (nano, CURRENCY):
-            yield f"call {row[0]!r} costs {nano} nano-{CURRENCY} by its tokens; its row says {row[8]!r} {row[9]!r}"
+        if row[8] != nano or (nano and row[9] != CURRENCY):
+            yield f"call {row[0]!r}: {nano} nano-{CURRENCY} by its tokens, {row[8]!r} {row[9]!r} by its row"
 
 
 def _sent(rows: Sequence[Row], done: Sequence[Done], auto: str) -> Iterator[str]:

@@ -10,6 +10,11 @@ CONTEXT_TOKENS = 2048
 """Of one slot."""
 
 
+def threads(cpus: int) -> int:
+    """Half of the processors, at most 4: threads that share one with other work wait for each other."""
+    return max(1, min(4, cpus // 2))
+
+
 def main() -> None:
     """Load, listen on a free port, say where, and serve until our input closes or a signal comes."""
     import xllamacpp  # noqa: PLC0415 - only this process loads the engine
@@ -30,7 +35,7 @@ def main() -> None:
     params.verbosity = 1
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT_TOKENS
-    params.cpuparams.n_threads = max(1, min(4, os.cpu_count() or 1))
+    params.cpuparams.n_threads = threads(os.cpu_count() or 1)
     params.cpuparams.poll = 0
     params.sampling.temp = 0.0
     server = xllamacpp.Server(params)

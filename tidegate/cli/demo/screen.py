@@ -3,8 +3,9 @@
 import contextlib
 import io
 import sys
+import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -71,8 +72,8 @@ class Screen:
             one = next((d for d in done if d.step.feature == feature and d.outcome == "ok"), None)
             if one is not None:
                 click.echo(f"  {feature}")
-                click.echo(f"    asked     {_short(one.step.asks)}")
-                click.echo(f"    answered  {_short(one.answer.text)}")
+                click.echo(_wrapped("asked", one.step.asks))
+                click.echo(_wrapped("answered", one.answer.text))
 
     def report(self, config: Path, by: str) -> str:
         """Print `tidegate report --by ...` and return what was printed."""
@@ -99,8 +100,9 @@ def _summary(done: Sequence[Done]) -> Iterator[str]:
         seconds = sum(one.seconds for one in calls)
         output = sum(one.answer.output_tokens for one in calls)
         endings = [one for one in calls if one.outcome != "ok"]
-        result = f"{output:,} tokens" if not endings else ", ".join(_ending(one) for one in endings)
-        yield f"  {feature:<17} {what:<28} {len(calls):>2} calls  {seconds:5.1f} s  {result}"
+        result = ", ".join(dict.fromkeys(_ending(one) for one in endings)) or f"{output:,} tokens out"
+        count = f"{len(calls)} {'call' if len(calls) == 1 else 'calls'}"
+        yield f"  {feature:<8} {what:<28} {count:<8} {seconds:5.1f} s  {result}"
 
 
 def _ending(one: Done) -> str:
@@ -108,12 +110,18 @@ def _ending(one: Done) -> str:
         case "cancelled":
             return f"hung up after {_short(one.answer.text, 32)!r}"
         case "refused":
-            return "404, as it should be"
+            return "404 model_not_found"
         case _:
-            return f"{one.outcome}: {_short(one.answer.text)}"
+            return f"{one.outcome.upper()}: {_short(one.answer.text)}"
 
 
-def _short(text: str, most: int = WIDTH - 15) -> str:
+def _wrapped(name: str, text: str) -> str:
+    """Return a text under its name, in as many lines as it needs."""
+    first, rest = f"    {name:<10}", " " * 14
+    return textwrap.fill(_short(text, 600), WIDTH, initial_indent=first, subsequent_indent=rest)
+
+
+def _short(text: str, most: int = 120) -> str:
     line = visible(" ".join(text.split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
@@ -123,9 +131,8 @@ def watch(screen: Screen) -> bool:
     return screen.terminal and sys.stdin is not None and sys.stdin.isatty()
 
 
-def stay(check_alive: "object") -> None:
-    """Wait until a signal comes."""
-    assert callable(check_alive)
+def stay(check_alive: Callable[[], None]) -> None:
+    """Wait until a signal comes. Raises what `check_alive` raises."""
     while True:
         check_alive()
         time.sleep(0.5)

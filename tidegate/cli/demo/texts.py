@@ -1,7 +1,5 @@
 """What the demo's three applications read: their prompts, and the mails and notes of one day."""
 
-SHOP = "Hearth & Home"
-
 LABEL_SYSTEM = "Label each support ticket with the product and its problem, as JSON."
 LABEL_EXAMPLES = (
     ("The kettle from order 5512 arrived broken. Can you send a new one?", "kettle", "broken"),
@@ -35,21 +33,14 @@ MAILS = (
     "Dear team, please ship 15 desk mats to Leicester before the end of the month. Sam",
 )
 
-BLURB_SYSTEM = "You write product descriptions for a web shop. Two short, friendly sentences."
-BLURB_EXAMPLES = (
-    (
-        "Cotton apron, navy, two pockets",
-        "A sturdy cotton apron in navy blue. Two deep pockets keep your tools at hand while you cook.",
-    ),
-    (
-        "Glass teapot, 1 litre, with strainer",
-        "Watch your tea unfold in this clear one-litre teapot. The fine strainer keeps every leaf in place.",
-    ),
+BLURB_SYSTEM = (
+    "You write product descriptions for a web shop. "
+    "Answer with two short, friendly sentences about the product."
 )
 PRODUCTS = (
+    "Oak desk lamp, dimmable, warm light, 40 cm",
     "Steel water bottle, 750 ml, keeps drinks cold for 24 hours",
     "Wool blanket, 140 x 200 cm, grey, made in Wales",
-    "Oak desk lamp, dimmable, warm light, 40 cm",
     "Canvas shopping bag, green, with long handles",
     "Ceramic plant pot, white, 18 cm, with saucer",
     "Bamboo cutting board with a groove for juice",

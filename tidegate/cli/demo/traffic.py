@@ -16,6 +16,7 @@ LEAVE_AFTER = 6
 Outcome = Literal["ok", "cancelled", "refused"]
 LABELS, ORDERS, BLURBS = "tickets", "orders", "blurbs"
 UNKNOWN_MODEL = "small-v2"
+BLURB_TOKENS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +138,8 @@ class Marketing:
         asked = {
             "model": self._model,
             "instructions": texts.BLURB_SYSTEM,
-            "input": _blurb_messages(product),
-            "max_output_tokens": 60,
+            "input": _description(product),
+            "max_output_tokens": BLURB_TOKENS,
         }
         if stream:
             with self._openai.responses.stream(**asked) as events:
@@ -157,7 +158,7 @@ class Marketing:
     def describe_in_chat(self, product: str) -> Answer:
         """Describe a product over streamed chat completions."""
         text, usage = "", None
-        with self._stream(_blurb_messages(product), 60) as chunks:
+        with self._stream(_description(product), BLURB_TOKENS) as chunks:
             for chunk in chunks:
                 text += "".join(choice.delta.content or "" for choice in chunk.choices)
                 usage = chunk.usage or usage
@@ -166,17 +167,20 @@ class Marketing:
     def leave_early(self) -> Answer:
         """Ask for a long text and hang up after its first words, as a reader does who closes the page."""
         text = ""
-        with self._stream([{"role": "user", "content": texts.LONG_REQUEST}], 300) as chunks:
+        with self._stream(texts.LONG_REQUEST, 300) as chunks:
             for seen, chunk in enumerate(chunks):
                 text += "".join(choice.delta.content or "" for choice in chunk.choices)
                 if seen >= LEAVE_AFTER:
                     break
         return Answer(text=text)
 
-    def _stream(self, messages: list[dict[str, str]], max_tokens: int) -> Any:
+    def _stream(self, asked: str, max_tokens: int) -> Any:
         return self._openai.chat.completions.create(
             model=self._model,
-            messages=[{"role": "system", "content": texts.BLURB_SYSTEM}, *messages],
+            messages=[
+                {"role": "system", "content": texts.BLURB_SYSTEM},
+                {"role": "user", "content": asked},
+            ],
             max_completion_tokens=max_tokens,
             stream=True,
             stream_options={"include_usage": True},
@@ -226,11 +230,8 @@ def run(todo: Sequence[Step]) -> Iterator[Done]:
         yield Done(step, outcome, answer, time.monotonic() - started_s)
 
 
-def _blurb_messages(product: str) -> list[dict[str, str]]:
-    messages = []
-    for notes, blurb in texts.BLURB_EXAMPLES:
-        messages += [{"role": "user", "content": notes}, {"role": "assistant", "content": blurb}]
-    return [*messages, {"role": "user", "content": product}]
+def _description(product: str) -> str:
+    return f"Describe this product: {product}"
 
 
 def _of_chat(text: str, usage: Any) -> Answer:

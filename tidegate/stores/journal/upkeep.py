@@ -70,11 +70,13 @@ def compress(directory: Path, number: int) -> int:
     with Reader(directory) as reader, SegmentBytes(directory, number) as source:
         size = source.size_bytes
         folded = fold(source.read(0, reader.end_of(number)))
+    written_ns = path.stat().st_mtime_ns
     fresh = packed.with_suffix(".new")
     with fresh.open("wb") as file:
         file.write(folded)
         file.flush()
         os.fsync(file.fileno())
+    os.utime(fresh, ns=(written_ns, written_ns))  # its age is that of its records
     fresh.rename(packed)
     sync_directory(directory)
     path.unlink()
