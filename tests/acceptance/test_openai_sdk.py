@@ -201,7 +201,6 @@ def test_a_cut_stream_ends_in_an_error_and_not_in_an_answer(client: OpenAI) -> N
     stream = client.chat.completions.create(
         model="small", messages=[{"role": "user", "content": script}], stream=True
     )
-    assert next(iter(stream)).choices
     with pytest.raises(openai.APIError) as caught:
         list(stream)
     assert caught.value.code == "upstream_truncated"

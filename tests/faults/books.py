@@ -67,18 +67,23 @@ def assert_sound(attempt: dict[str, Any]) -> None:
     """No negative token or money; unknown money only by name; buckets that sum to the provider's totals."""
     assert attempt["status"] is not None, attempt
     assert attempt["at_us"] is not None, attempt
-    flags = json.loads(attempt["flags"] or "[]")
     counts = [attempt[name] for name in (*INPUT_BUCKETS, *OUTPUT_BUCKETS) if attempt[name] is not None]
     assert all(count >= 0 for count in counts), attempt
     if attempt["cost_nano"] is None:
         assert attempt["cost_source"] == "unpriced", attempt
-        assert "unpriced" in flags, attempt
+        assert "unpriced" in flags_of(attempt), attempt
     else:
         assert attempt["cost_nano"] >= 0, attempt
     if attempt["usage_source"] == "provider":
         for stated, buckets in (("stated_input", INPUT_BUCKETS), ("stated_output", OUTPUT_BUCKETS)):
             if attempt[stated] is not None:
                 assert sum(attempt[name] or 0 for name in buckets) == attempt[stated], attempt
+
+
+def flags_of(attempt: dict[str, Any]) -> list[str]:
+    """What a reader of an attempt must know."""
+    flags: list[str] = json.loads(attempt["flags"] or "[]")
+    return flags
 
 
 def assert_once(requests: Rows, idents: Iterable[str]) -> None:

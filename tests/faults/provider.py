@@ -1,6 +1,7 @@
 """Replies of a provider in two dialects: whole, wrong, broken off, or never begun; each says what it said."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +29,9 @@ ENDS_WELL: frozenset[Kind] = frozenset({"whole", "no_usage", "negative", "absurd
 """The client gets a whole answer."""
 
 Wait = Callable[[], Awaitable[object]]
+STEP = re.compile(rb"call (\d+) of many")
+"""In a request's text: the number of its call."""
+
 JSON = {"content-type": "application/json", "x-request-id": "up-1"}
 EVENTS = {"content-type": "text/event-stream"}
 ABSURD = 1_000_000_000_000

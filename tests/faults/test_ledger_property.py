@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
-from tests.faults.books import Rows, assert_rebuilds, assert_settled, catch_up, rows_of
+from tests.faults.books import Rows, assert_rebuilds, assert_settled, catch_up, flags_of, rows_of
 from tests.faults.house import FakeClient, House, Ticks
 from tests.faults.provider import ENDS_WELL, KINDS, STEP, Kind, Reply, Told, answer
 from tests.support.scripted_transport import ScriptedReply, ScriptedTransport, Sent
@@ -278,7 +278,7 @@ def assert_recorded(call: Started, requests: Rows, attempts: Rows) -> None:
     if last["sent"] == "no" or request["outcome"] == "failed" and reply.kind in ("refuses", "fails"):
         assert last["cost_nano"] == 0, last
     elif request["outcome"] in ("cancelled", "interrupted") and last["usage_source"] != "provider":
-        assert {"estimated", "maybe_billed"} <= set(eval_flags(last)), last
+        assert {"estimated", "maybe_billed"} <= set(flags_of(last)), last
 
 
 def ended(call: Started, reply: Reply) -> str:
@@ -300,5 +300,11 @@ def assert_told(call: Started, reply: Reply, attempt: dict[str, Any]) -> None:
         assert attempt["input_uncached"] == told.input - told.cached, attempt
         assert attempt["cost_source"] == ("unpriced" if call.model == "free" else "price"), attempt
     else:  # fault F9
-        assert "estimated" in eval_flags(attempt), attempt
+        assert "estimated" in flags_of(attempt), attempt
         assert (attempt["cost_nano"] or 0) < 10**12, attempt
+
+
+TestCalls = Calls.TestCase
+TestCalls.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
