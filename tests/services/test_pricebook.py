@@ -12,7 +12,8 @@ from tidegate.model.price import Alias, Override, PriceCard, PriceSection, Uplif
 from tidegate.model.usage import Usage
 from tidegate.policy.price import cost
 from tidegate.services.price_rows import PRICES, RULES, SECOND
-from tidegate.services.pricebook import PriceBook, Quote, Unpriced, hold_for
+from tidegate.services.pricebook import PriceBook, Quote, Unpriced
+from tidegate.services.pricing import ready
 
 
 def at(text: str) -> int:
@@ -228,7 +229,7 @@ def test_two_sources_that_differ_are_both_kept_and_the_dearer_is_held() -> None:
     assert found.second is not None
     assert (found.second.source, found.second.rates["input_uncached"]) == ("litellm", "1")
     assert "sources_differ" in found.flags
-    assert hold_for(found, 1_000_000, 0) == (1_000_000_000, 1_000_000_000)
+    assert ready(found).hold(1_000_000, 0) == (1_000_000_000, 1_000_000_000)
 
 
 def test_disagreements_are_listed() -> None:

@@ -108,8 +108,8 @@ async def _stream(journey: Journey, reply: Reply, keep_alive_s: float) -> None:
             await lane.send(plan.codec.error_event(error, plan.call.id))
         await lane.finish()
     finally:
-        if journey.outcome is None and facts.complete and facts.error is None:
-            journey.succeed()  # SDKs hang up at the end mark, often before the provider's connection ends
+        if journey.delivered and journey.outcome is None and facts.error is None:
+            journey.succeed()
         lane.stop()
         journey.bytes_out = lane.bytes_out
 
@@ -125,6 +125,7 @@ async def _pump(journey: Journey, reply: Reply, watcher: StreamWatcher, lane: La
                 flight.first_event_us = journey.ttft_us = journey.elapsed_us()
             if out:
                 await lane.send(out)
+            journey.delivered = facts.complete
             if facts.text_bytes >= next_progress:  # at least a byte a token, so never too late
                 tokens = raw_tokens(facts.ascii_bytes, facts.text_bytes - facts.ascii_bytes)
                 if tokens >= next_progress:

@@ -63,8 +63,15 @@ class Exchange:
         task = asyncio.current_task()
         assert task is not None
         journey.client.on_gone(task.cancel)
-        await journey.entry.written()
-        await self._dispatcher.dispatch(journey)
+        try:
+            await journey.entry.written()
+            await self._dispatcher.dispatch(journey)
+        except TidegateError as error:  # such as a journal that stalls, or no price for a further deployment
+            if journey.http is not None:
+                raise
+            journey.outcome, journey.error_code, journey.http = "failed", error.code, error.status
+            plan = journey.plan
+            journey.bytes_out = await send_refusal(journey.client, plan.codec, error, plan.call.id)
 
     def _begin(self, plan: Plan, hold: Hold) -> Entry:
         facts, call = plan.facts, plan.call

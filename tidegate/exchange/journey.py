@@ -59,7 +59,8 @@ class Flight:
 class Journey:
     """A begun call: its plan, its record, its present upstream call, and what its client was given.
 
-    `outcome` None means that nothing has ended it yet.
+    `outcome` None means that nothing has ended it yet. `delivered`: the client was given a stream's end mark;
+    SDKs hang up then, often before the provider's own connection ends, and such a call is not cancelled.
     """
 
     plan: Plan
@@ -68,6 +69,7 @@ class Journey:
     clock: Clock
     flight: Flight
     outcome: Outcome | None = None
+    delivered: bool = False
     http: int | None = None
     error_code: str = ""
     edits: list[str] = field(default_factory=list)

@@ -8,9 +8,9 @@ from tidegate.model.record import Decision, Hold, Measured, Who
 from tidegate.model.request import Part, RequestFacts
 from tidegate.policy.attribute import attribute, header_values
 from tidegate.policy.estimate import Calibration, corrected, part_tokens, prompt_tokens
-from tidegate.policy.fingerprint import exact, fingerprint, prefixes
+from tidegate.policy.fingerprint import exact, prefixes
 from tidegate.services.deployments import Health
-from tidegate.services.features import Features
+from tidegate.services.features import Features, Fingerprints
 from tidegate.services.outbound import Outbound
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import State
@@ -34,6 +34,7 @@ class Asked:
     body: Body
     facts: RequestFacts
     who: Who
+    prefixes: tuple[tuple[int, str], ...]
     fingerprint: str
 
 
@@ -84,13 +85,15 @@ class Planner:
         self._calibrations = calibrations
         self._features = features
         self._health = health
+        self._prints = Fingerprints()
 
     def read(self, call: Call, codec: Codec) -> Asked:
         """Read one request. Raises BadRequest and its kinds, naming the field."""
         body = Body.parse(call.body)
         facts = codec.read_request(body)
         tenant_key = self._pseudonyms.tenant_key(call.key.tenant)
-        print_ = fingerprint(tenant_key, facts.system_text, facts.tools_raw)
+        hashed = prefixes(tenant_key, facts.prompt)
+        print_ = self._prints.of(tenant_key, facts.system_text, facts.tools_raw, hashed=hashed[0][1])
         named, tags, baggage = header_values(call.headers)
         labels = attribute(
             call.key,
@@ -102,7 +105,9 @@ class Planner:
             automatic_feature=self._features.automatic(call.key.id, print_),
         )
         who = self._pseudonyms.who(call.key, labels)
-        return Asked(call=call, codec=codec, body=body, facts=facts, who=who, fingerprint=print_)
+        return Asked(
+            call=call, codec=codec, body=body, facts=facts, who=who, prefixes=hashed, fingerprint=print_
+        )
 
     def plan(self, asked: Asked, state: State) -> Plan:
         """Decide one call. Raises the TidegateError that refuses it."""
@@ -200,6 +205,12 @@ def _measured(asked: Asked, calibration: Calibration, key: bytes, model: str) ->
         tool_count=facts.tool_count,
         images=facts.image_count,
         fingerprint=asked.fingerprint,
-        prefixes=prefixes(key, facts.prompt),
-        exact=exact(key, asked.call.body, facts, model),
+        prefixes=asked.prefixes,
+        exact=exact(
+            key,
+            asked.body.items(),
+            surface=facts.surface,
+            target=model,
+            whole_prompt=asked.prefixes[-1][1],
+        ),
     )

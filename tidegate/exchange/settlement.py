@@ -100,6 +100,8 @@ class _Closing:
 def _how(journey: Journey, error: BaseException | None) -> tuple[Outcome, AttemptStatus]:
     """How a call ended: for its client, and for its upstream call where nothing ended that before."""
     if isinstance(error, asyncio.CancelledError):
+        if journey.delivered and journey.outcome is not None:
+            return journey.outcome, "error"
         return ("cancelled", "cancelled") if journey.client.gone else ("interrupted", "interrupted")
     if error is not None:
         return "failed", "error"

@@ -1,5 +1,6 @@
 """What one attempt consumed, in buckets that never overlap."""
 
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -42,17 +43,24 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def input_total(self) -> int | None:
         """Every input token, however it was billed; None when nothing was said."""
-        return _total(self, INPUT_BUCKETS)
+        return _total(_inputs(self))
 
     @property
     def output_total(self) -> int | None:
         """Every output token, reasoning and audio included; None when nothing was said."""
-        return _total(self, OUTPUT_BUCKETS)
+        return _total(_outputs(self))
 
 
-def _total(usage: Usage, names: tuple[str, ...]) -> int | None:
-    said = [count for name in names if (count := getattr(usage, name)) is not None]
-    return sum(said) if said else None
+_inputs = attrgetter(*INPUT_BUCKETS)
+_outputs = attrgetter(*OUTPUT_BUCKETS)
+
+
+def _total(counts: tuple[int | None, ...]) -> int | None:
+    total, said = 0, False
+    for count in counts:
+        if count is not None:
+            total, said = total + count, True
+    return total if said else None
 
 
 class UsageReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,32 +4,40 @@ Everything is keyed per tenant, so that no hash can be compared across tenants o
 someone who does not hold the key.
 """
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
-from tidegate.model.request import RequestFacts
-
 PREFIX_HEX = 16
+EXACT_HEX = 32
 FINGERPRINT_HEX = 32
 OLDER_BOUNDARIES = (2, 4, 8, 16)
 """How many messages back, besides the newest two, a prefix is hashed: enough to see a conversation grow."""
 
 MAX_FINGERPRINT_TEXT = 262_144
 
+_DIGIT = re.compile(r"[0-9]")
+_HEADER_LIKE = re.compile(r"x-[a-z-]+:", re.IGNORECASE)
+"""A header-like line, such as a coding agent's billing line (trap K13)."""
+
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _VOLATILE = re.compile(
-    r"\d{4}-\d{2}-\d{2}"  # a date
-    r"|\d{1,2}[:.]\d{2}(?:[:.]\d{2})?\s*(?:[ap]m)?\b"  # a time, a version
-    r"|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"
-    r"|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d{1,2}\b"
-    r"|\b\d{1,2}\.? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"  # a date
+    r"|[0-9]{1,2}[:.][0-9]{2}(?:[:.][0-9]{2})?\s*(?:[ap]m)?\b"  # a time, a version
+    r"|\b[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}\b"
+    rf"|\b(?:{_MONTHS})[a-z]*\.? [0-9]{{1,2}}\b"
+    rf"|\b[0-9]{{1,2}}\.? (?:{_MONTHS})"
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-"  # a UUID
-    r"|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"  # a hash
-    r"|\b\d{6,}\b"  # an id, a time stamp
-    r"|^\s*x-[a-z-]+:",  # a header-like line, such as a coding agent's billing line (trap K13)
+    r"|\b(?=[0-9a-f]*[0-9])[0-9a-f]{12,}\b"  # a hash
+    r"|\b[0-9]{6,}\b",  # an id, a time stamp
     re.IGNORECASE,
 )
 _TOOL_NAME = re.compile(rb'"name"\s*:\s*"([^"\\]{1,128})"')
+
+_HASHED_FIELDS = frozenset({"messages", "tools", "system", "input"})
+"""Long fields whose content is in `RequestFacts.prompt`, in every dialect."""
 
 
 def stable_lines(text: str) -> list[str]:
@@ -37,8 +45,15 @@ def stable_lines(text: str) -> list[str]:
     return [
         stripped
         for line in text[:MAX_FINGERPRINT_TEXT].splitlines()
-        if (stripped := line.strip()) and not _VOLATILE.search(stripped)
+        if (stripped := line.strip()) and not _is_volatile(stripped)
     ]
+
+
+def _is_volatile(line: str) -> bool:
+    """True for a line with a date, a time, a version, an id or a hash: all of them have a digit."""
+    if line[:2] in ("x-", "X-") and _HEADER_LIKE.match(line):
+        return True
+    return _DIGIT.search(line) is not None and _VOLATILE.search(line) is not None
 
 
 def fingerprint(key: bytes, system_text: str, tools_raw: bytes) -> str:
@@ -47,11 +62,9 @@ def fingerprint(key: bytes, system_text: str, tools_raw: bytes) -> str:
     Names are sorted, because agents re-order their tools and load some late (trap K5).
     """
     digest = blake2b(key=key, digest_size=FINGERPRINT_HEX // 2, person=b"tg-fingerprint")
-    for line in stable_lines(system_text):
-        digest.update(line.encode("utf-8", "replace") + b"\n")
-    digest.update(b"\0")
-    for name in sorted(set(_TOOL_NAME.findall(tools_raw))):
-        digest.update(name + b"\n")
+    lines = "\n".join(stable_lines(system_text))
+    digest.update(lines.encode("utf-8", "replace") + b"\n\0")
+    digest.update(b"\n".join(sorted(set(_TOOL_NAME.findall(tools_raw)))))
     return digest.hexdigest()
 
 
@@ -59,27 +72,41 @@ def prefixes(key: bytes, pieces: Sequence[bytes]) -> tuple[tuple[int, str], ...]
     """Keyed hashes of the prompt up to its newest and a few older boundaries: (message index, hex).
 
     `pieces` are tools, system, then each message; index -1 is the end of tools and system. Two prompts
-    that share a hash share everything up to there.
+    that share a hash share everything up to there. The last one is of the whole prompt. SHA-256, because
+    prompts are long and processors have it; the key is its first block and the output is truncated.
     """
+    assert len(pieces) >= 2, "tools and system come first, empty where there are none"
     last = len(pieces) - 3
     wanted = {-1, last, last - 1, *(last - back for back in OLDER_BOUNDARIES)}
-    running = blake2b(key=key, digest_size=PREFIX_HEX // 2, person=b"tg-prefix")
+    running = _keyed(key).copy()
     found: list[tuple[int, str]] = []
     for index, piece in enumerate(pieces, start=-2):
         running.update(len(piece).to_bytes(8, "little"))
         running.update(piece)
         if index in wanted and index >= -1:
-            found.append((index, running.hexdigest()))
+            found.append((index, running.hexdigest()[:PREFIX_HEX]))
     return tuple(found)
 
 
-def exact(key: bytes, body: bytes, facts: RequestFacts, target_model: str) -> str:
-    """A keyed hash of everything the client sent, and where it goes: equal means the same question.
+@lru_cache(maxsize=1024)
+def _keyed(key: bytes) -> "hashlib._Hash":
+    """A hash that has taken in a tenant's key as its first block; copied, never changed."""
+    return hashlib.sha256(b"tg-prefix".ljust(32, b"\0") + key[:32].ljust(32, b"\0"))
 
-    `body` is the request as the client wrote it. Two spellings of one question differ; that is safe, and
-    the cache has a canonical key of its own (trap C2).
+
+def exact(
+    key: bytes, fields: Iterable[tuple[str, bytes]], *, surface: str, target: str, whole_prompt: str
+) -> str:
+    """A keyed hash of everything that decides the answer: equal means the same question.
+
+    `fields` are the request's top-level fields as raw JSON. `whole_prompt` is the last of the prompt's prefix
+    hashes, which stands for the long ones. Two spellings of one question differ; that is safe, and the
+    cache has a canonical key of its own (trap C2).
     """
-    digest = blake2b(key=key, digest_size=16, person=b"tg-exact")
-    digest.update(f"{facts.surface}\0{target_model}\0".encode())
-    digest.update(body)
+    digest = blake2b(key=key, digest_size=EXACT_HEX // 2, person=b"tg-exact")
+    digest.update(f"{surface}\0{target}\0{whole_prompt}\0".encode())
+    for name, value in fields:
+        if name != "model" and not (whole_prompt and name in _HASHED_FIELDS):
+            digest.update(f"{name}\0{len(value)}\0".encode("utf-8", "replace"))
+            digest.update(value)
     return digest.hexdigest()

@@ -1,17 +1,14 @@
 """Which card prices a call, and what the call comes to. Pure: the time, the tokens and the cards come in."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
 
-from tidegate.model.money import NANO, dearest, half_even, nano_of, plain, product, scaled
+from tidegate.model.money import NANO, nano_of, plain, product
 from tidegate.model.price import Alias, PriceCard, Processing, Uplift, pattern_matches
-from tidegate.model.usage import INPUT_BUCKETS, OUTPUT_BUCKETS, TOKEN_BUCKETS, Usage
-
-PER = 1_000_000
-"""Rates are per this many units."""
+from tidegate.model.usage import TOKEN_BUCKETS, Usage
+from tidegate.policy.tariff import Cost, tariff_of
 
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
@@ -29,41 +26,6 @@ _PROCESSING: dict[str, Processing] = {
     "priority": "priority",
     "fast": "fast",
 }
-
-CACHE_PRICE_MISSING = "cache_price_missing"
-AUDIO_PRICE_MISSING = "audio_price_missing"
-IMAGE_PRICE_MISSING = "image_price_missing"
-
-_INSTEAD: dict[str, tuple[tuple[str, ...], str]] = {
-    "cache_read": (("input_uncached",), CACHE_PRICE_MISSING),
-    "cache_write_5m": (("input_uncached",), CACHE_PRICE_MISSING),
-    "cache_write_1h": (("input_uncached", "cache_write_5m"), CACHE_PRICE_MISSING),
-    "input_audio": (("input_uncached", "input_image"), AUDIO_PRICE_MISSING),
-    "input_image": (("input_uncached",), IMAGE_PRICE_MISSING),
-    "reasoning": (("output_text",), ""),
-    "output_audio": (("output_text", "input_audio"), AUDIO_PRICE_MISSING),
-}
-"""What stands in for a rate that is not listed: the dearest of these, and the flag that says so. Reasoning
-needs no flag: providers that list no price of its own bill it as output."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one attempt comes to at one card.
-
-    `amount_nano` is None where it cannot be known: a bucket was used that nothing prices (`missing`), or
-    the usage leaves out a side that the card charges for (`unknown`: input, output). `known_nano` is then
-    the part that can, a lower bound. `estimated`: a rate stood in for one that is not listed; `flags` say
-    which.
-    """
-
-    amount_nano: int | None
-    currency: str
-    known_nano: int
-    missing: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-    estimated: bool = False
-    flags: tuple[str, ...] = ()
 
 
 def processing_of(service_tier: str) -> Processing | None:
@@ -162,60 +124,16 @@ def differences(card: PriceCard, other: PriceCard) -> tuple[str, ...]:
     return tuple(name for name in both if card.rates[name] != other.rates[name])
 
 
-def rate_for(card: PriceCard, bucket: str) -> tuple[str | None, str]:
-    """Return the rate that prices a bucket, None where nothing does, and the flag that goes with it."""
-    rate = card.rates.get(bucket)
-    if rate is not None:
-        return rate, CACHE_PRICE_MISSING if bucket in card.estimated else ""
-    others, flag = _INSTEAD.get(bucket, ((), ""))
-    return dearest(*(card.rates.get(other) for other in others)), flag
-
-
 def cost(usage: Usage, card: PriceCard, *, requests: int = 1) -> Cost:
-    """Return what a usage comes to: the exact sum over its buckets, rounded once (trap M12)."""
-    terms: list[tuple[int, str]] = [(requests, card.rates["requests"])] if "requests" in card.rates else []
-    missing: list[str] = []
-    flags: list[str] = []
-    for bucket in (*TOKEN_BUCKETS, "searches"):
-        count: int | None = getattr(usage, bucket)
-        if not count:
-            continue
-        rate, flag = rate_for(card, bucket)
-        if rate is None:
-            missing.append(bucket)
-            continue
-        terms.append((count, rate))
-        if flag and flag not in flags:
-            flags.append(flag)
-    unknown = _unknown_sides(usage, card)
-    known = _sum_nano(terms)
-    return Cost(
-        amount_nano=None if missing or unknown else known,
-        currency=card.currency,
-        known_nano=known,
-        missing=tuple(missing),
-        unknown=unknown,
-        estimated=bool(flags),
-        flags=tuple(flags),
-    )
+    """Return what a usage comes to at one card (`Tariff.cost`, for a card that is used once)."""
+    return tariff_of(card).cost(usage, requests=requests)
 
 
 def hold_amount(
     card: PriceCard, input_tokens: int, output_tokens: int, *, writes_1h: bool = False
 ) -> tuple[int, int]:
-    """Return the most that an attempt of this size should cost, and its input's share, in nano-units.
-
-    Nothing is taken to be read from a cache; the input is priced as written to one where that is dearer
-    (for an hour only where the client asks for it). Both are rounded up.
-    """
-    names = ["input_uncached", "cache_write_5m"] + (["cache_write_1h"] if writes_1h else [])
-    read = dearest(*(card.rates.get(name) for name in names)) or "0"
-    written = dearest(card.rates.get("output_text"), card.rates.get("reasoning")) or "0"
-    fee = card.rates.get("requests", "0")
-    return (
-        _sum_nano([(input_tokens, read), (output_tokens, written), (1, fee)], up=True),
-        _sum_nano([(input_tokens, read), (1, fee)], up=True),
-    )
+    """Return what to hold at one card (`Tariff.hold`, for a card that is used once)."""
+    return tariff_of(card).hold(input_tokens, output_tokens, writes_1h=writes_1h)
 
 
 def stated_nano(text: str, divisor: int = 1) -> int | None:
@@ -233,22 +151,3 @@ def stated_nano(text: str, divisor: int = 1) -> int | None:
 def drifts(stated: int, computed: int, *, tolerance_ppm: int = 5_000) -> bool:
     """Whether what a provider states differs from what its price list says by more than rounding does."""
     return abs(stated - computed) > max(1_000, computed * tolerance_ppm // 1_000_000)
-
-
-def _unknown_sides(usage: Usage, card: PriceCard) -> tuple[str, ...]:
-    sides: list[str] = []
-    for name, said, buckets in (
-        ("input", usage.input_total, INPUT_BUCKETS),
-        ("output", usage.output_total, OUTPUT_BUCKETS),
-    ):
-        if said is None and any(scaled(card.rates.get(bucket, "0"))[0] for bucket in buckets):
-            sides.append(name)
-    return tuple(sides)
-
-
-def _sum_nano(terms: Sequence[tuple[int, str]], *, up: bool = False) -> int:
-    exact = [(count, *scaled(rate)) for count, rate in terms]
-    most = max((scale for _, _, scale in exact), default=0)
-    total = sum(count * units * 10 ** (most - scale) for count, units, scale in exact)
-    numerator, denominator = total * (NANO // PER), 10**most
-    return -(-numerator // denominator) if up else half_even(numerator, denominator)

@@ -7,7 +7,7 @@ from typing import Literal
 from tidegate.model.provider import ErrorClass
 from tidegate.model.record import AttemptStatus, CostSource, Hold, Settled
 from tidegate.model.reply import ReplyFacts
-from tidegate.model.usage import TOKEN_BUCKETS, Usage, UsageSource
+from tidegate.model.usage import TOKEN_BUCKETS, Usage, UsageReport, UsageSource
 from tidegate.policy.estimate import Calibration, corrected, raw_tokens
 from tidegate.policy.price import drifts, stated_nano
 
@@ -22,6 +22,9 @@ class Priced:
     fx_id: str = ""
     flags: tuple[str, ...] = ()
 
+
+_UNREAD = frozenset({"negative", "absurd", "not-a-count", "unreadable"})
+"""Anomalies of a usage that leave out a count which was meant."""
 
 Pricer = Callable[[Usage, str, str], Priced]
 """The price of a usage for (usage, model served, service tier)."""
@@ -114,9 +117,18 @@ def _count(ended: Ended, hold: Hold, output: Calibration) -> _Counted:
         usage = Usage(input_uncached=hold.input_tokens, output_text=_generated(ended.reply, output))
         flags = flags if "estimated" in flags else (*flags, "estimated")
         return _Counted(usage, "estimated", "hold", flags)
-    if ended.reply.complete and report.usage.input_total is not None:
+    if ended.reply.complete and _says_all(report, ended.reply):
         return _Counted(report.usage, "provider", report.rule, flags)
+    flags = flags if "estimated" in flags else (*flags, "estimated")
     return _Counted(_filled(report.usage, ended.reply, hold, output), "mixed", report.rule, flags)
+
+
+def _says_all(report: UsageReport, reply: ReplyFacts) -> bool:
+    """Whether a whole answer's usage has both of its sides (case F9); one without text may have no output."""
+    if report.usage.input_total is None:
+        return False
+    silent = not reply.text_bytes and _UNREAD.isdisjoint(report.anomalies)
+    return report.usage.output_total is not None or silent
 
 
 def _filled(usage: Usage, reply: ReplyFacts, hold: Hold, output: Calibration) -> Usage:
@@ -125,7 +137,7 @@ def _filled(usage: Usage, reply: ReplyFacts, hold: Hold, output: Calibration) ->
     if usage.input_total is None:
         said["input_uncached"] = hold.input_tokens
     missing = _generated(reply, output) - (usage.output_total or 0)
-    if missing > 0:
+    if missing > 0 or usage.output_total is None:
         said["output_text"] = (usage.output_text or 0) + missing
     return Usage(**said)
 

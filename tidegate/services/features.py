@@ -1,8 +1,11 @@
 """Names for applications that name nothing: `auto-` and the start of their fingerprint."""
 
+from tidegate.policy.fingerprint import fingerprint
+
 AUTO_HEX = 6
 MAX_PER_KEY = 256
 OTHER = "auto-other"
+MAX_REMEMBERED = 4096
 
 
 class Features:
@@ -23,3 +26,23 @@ class Features:
                 return OTHER
             known.add(name)
         return name
+
+
+class Fingerprints:
+    """Remembers the fingerprints of prompts that come again, which most do.
+
+    The memory starts over when it is full: a prompt that holds the time of day never comes again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, str], str] = {}
+
+    def of(self, key: bytes, system_text: str, tools_raw: bytes, *, hashed: str) -> str:
+        """The fingerprint under a tenant's key; `hashed` is the keyed hash of the same tools and system."""
+        seen = (key, hashed)
+        print_ = self._known.get(seen)
+        if print_ is None:
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            print_ = self._known[seen] = fingerprint(key, system_text, tools_raw)
+        return print_

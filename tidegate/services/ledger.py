@@ -81,7 +81,7 @@ class Entry:
         self.mark = ledger.log.append(encode(record), of=self.id)
 
     def progress(self, n: int, output_tokens: int, output_bytes: int) -> None:
-        """Record how far a long stream is, so that a crash leaves a small gap."""
+        """Record how far a long stream is, so that a crash leaves a small gap; without room it goes on."""
         ledger = self._ledger
         record = Progress(
             seq=ledger.next_seq(),
@@ -91,7 +91,7 @@ class Entry:
             output_tokens=output_tokens,
             output_bytes=output_bytes,
         )
-        ledger.log.append(encode(record))
+        ledger.append_quietly(encode(record))
 
     def close(
         self,
@@ -212,7 +212,7 @@ class Ledger:
         now_us = self.clock.wall_us()
         if who is None and self._over_rate(error.code, now_us):
             return
-        self._append_quietly(
+        self.append_quietly(
             encode(
                 Refused(
                     seq=self.next_seq(),
@@ -232,7 +232,7 @@ class Ledger:
     def note(self, kind: str, request_id: str = "", **facts: str | int) -> None:
         """Record an event."""
         record = Note(seq=self.next_seq(), at=self.clock.wall_us(), kind=kind, id=request_id, facts=facts)
-        self._append_quietly(encode(record))
+        self.append_quietly(encode(record))
 
     def flush_refused(self) -> None:
         """Record the counts of the minutes that are over; called every so often and at the end."""
@@ -244,7 +244,7 @@ class Ledger:
                 code=code,
                 count=count,
             )
-            self._append_quietly(encode(record))
+            self.append_quietly(encode(record))
         self._nameless.clear()
 
     def _over_rate(self, code: str, now_us: int) -> bool:
@@ -258,7 +258,7 @@ class Ledger:
         self._nameless[code] = self._nameless.get(code, 0) + 1
         return True
 
-    def _append_quietly(self, payload: bytes) -> None:
+    def append_quietly(self, payload: bytes) -> None:
         """Append what no money hangs on; without room it is counted, not raised."""
         try:
             self.log.append(payload)

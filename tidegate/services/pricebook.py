@@ -24,7 +24,6 @@ from tidegate.policy.price import (
     choose_uplift,
     day_of,
     differences,
-    hold_amount,
     in_force,
     uplifted,
 )
@@ -293,19 +292,6 @@ class PriceBook:
             known = (card, price_id(card))
             _remember(self._ids, id(card), known)
         return known[1]
-
-
-def hold_for(
-    quote: Quote, input_tokens: int, output_tokens: int, *, writes_1h: bool = False
-) -> tuple[int, int]:
-    """Return what to hold for a call of this size, and its input's share, in nano-units.
-
-    The currency is the card's. Where two sources differ, the dearer one counts.
-    """
-    cards = [quote.card]
-    if quote.second is not None and quote.second.currency == quote.card.currency:
-        cards.append(quote.second)
-    return max(hold_amount(card, input_tokens, output_tokens, writes_1h=writes_1h) for card in cards)
 
 
 def _unpriced(listed: Listed, name: str, processing: Processing, at_us: int) -> Unpriced:

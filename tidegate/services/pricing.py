@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from tidegate.model.price import PriceCard
 from tidegate.model.provider import Deployment, Provider
 from tidegate.model.usage import Usage
-from tidegate.policy.price import cost, processing_of
+from tidegate.policy.price import processing_of
 from tidegate.policy.settle import Priced
-from tidegate.services.pricebook import PriceBook, Quote, Unpriced, hold_for
+from tidegate.policy.tariff import Tariff, tariff_of
+from tidegate.services.pricebook import PriceBook, Quote, Unpriced
 
 MINUTE_US = 60_000_000
 MAX_MEMO = 4096
@@ -54,6 +55,27 @@ def cards_in_use(
                 yield found.price_id, found.card
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A quote made ready to compute with. Where two sources differ, the dearer one is held."""
+
+    quote: Quote
+    tariff: Tariff
+    second: Tariff | None
+
+    def hold(self, input_tokens: int, output_tokens: int) -> tuple[int, int]:
+        """The most that a call of this size should cost, and its input's share, in nano-units."""
+        held = self.tariff.hold(input_tokens, output_tokens)
+        return held if self.second is None else max(held, self.second.hold(input_tokens, output_tokens))
+
+
+def ready(quote: Quote) -> Ready:
+    """Make a quote ready to compute with; a second source in another currency cannot be compared."""
+    second = quote.second
+    comparable = second is not None and second.currency == quote.card.currency
+    return Ready(quote, tariff_of(quote.card), tariff_of(second) if second and comparable else None)
+
+
 class Pricing:
     """Prices calls to deployments. `currency` is the one reports use: its exchange rate is pinned."""
 
@@ -62,7 +84,7 @@ class Pricing:
         self._providers = providers
         self._currency = currency
         self._minute = -1
-        self._quotes: dict[tuple[str, str, str, str, str, int], Quote | None] = {}
+        self._ready: dict[tuple[str, str, str, str, str, int], Ready | None] = {}
         self._thresholds: dict[tuple[str, str], tuple[int, ...]] = {}
         self._fx_ids: dict[str, str] = {}
 
@@ -70,50 +92,51 @@ class Pricing:
         self, deployment: Deployment, at_us: int, input_tokens: int, output_tokens: int, tier: str
     ) -> Held | None:
         """What a call of this size may cost; None where no card prices it."""
-        quote = self._quote(deployment, asked_model(deployment), at_us, input_tokens, tier)
-        if quote is None:
+        found = self._at(deployment, asked_model(deployment), at_us, input_tokens, tier)
+        if found is None:
             return None
-        total, of_input = hold_for(quote, input_tokens, output_tokens)
-        return Held(total, of_input, quote.card.currency, quote.price_id)
+        total, of_input = found.hold(input_tokens, output_tokens)
+        return Held(total, of_input, found.tariff.currency, found.quote.price_id)
 
     def cost(self, deployment: Deployment, usage: Usage, *, served: str, at_us: int, tier: str) -> Priced:
         """What a usage comes to, priced as served (trap M18); the asked model's card where that has none."""
         input_tokens = usage.input_total or 0
-        quote = self._quote(deployment, served, at_us, input_tokens, tier)
+        found = self._at(deployment, served, at_us, input_tokens, tier)
         flags: tuple[str, ...] = ()
-        if quote is None and served != asked_model(deployment):
-            quote = self._quote(deployment, asked_model(deployment), at_us, input_tokens, tier)
+        if found is None and served != asked_model(deployment):
+            found = self._at(deployment, asked_model(deployment), at_us, input_tokens, tier)
             flags = ("priced_as_asked",)
-        if quote is None:
+        if found is None:
             return Priced(None)
-        amount = cost(usage, quote.card)
-        currency = quote.card.currency
+        amount = found.tariff.cost(usage)
+        if amount.estimated:
+            flags = (*flags, "estimated")
         return Priced(
             amount.amount_nano,
-            currency,
-            quote.price_id,
-            self._fx_id(currency, at_us),
-            (*flags, *quote.flags, *amount.flags, *(("estimated",) if amount.estimated else ())),
+            amount.currency,
+            found.quote.price_id,
+            self._fx_id(amount.currency, at_us),
+            (*flags, *found.quote.flags, *amount.flags),
         )
 
-    def _quote(
+    def _at(
         self, deployment: Deployment, model: str, at_us: int, input_tokens: int, tier: str
-    ) -> Quote | None:
+    ) -> Ready | None:
         provider = self._providers.get(deployment.provider) or deployment.provider
         minute = at_us // MINUTE_US
-        if minute != self._minute or len(self._quotes) > MAX_MEMO:
+        if minute != self._minute or len(self._ready) > MAX_MEMO:
             self._minute = minute
-            self._quotes.clear()
+            self._ready.clear()
             self._fx_ids.clear()
         bracket = bisect_left(self._tiers(provider, model, at_us), input_tokens)
         key = (provider, model, deployment.region, deployment.price_factor, tier, bracket)
-        if key not in self._quotes:
-            self._quotes[key] = self._look_up(deployment, provider, model, at_us, input_tokens, tier)
-        return self._quotes[key]
+        if key not in self._ready:
+            self._ready[key] = self._look_up(deployment, provider, model, at_us, input_tokens, tier)
+        return self._ready[key]
 
     def _look_up(
         self, deployment: Deployment, provider: str, model: str, at_us: int, input_tokens: int, tier: str
-    ) -> Quote | None:
+    ) -> Ready | None:
         processing = processing_of(tier)
         if processing is None:
             return None
@@ -126,7 +149,7 @@ class Pricing:
             region=deployment.region,
             price_factor=deployment.price_factor,
         )
-        return None if isinstance(found, Unpriced) else found
+        return None if isinstance(found, Unpriced) else ready(found)
 
     def _tiers(self, provider: str, model: str, at_us: int) -> tuple[int, ...]:
         """The token counts at which this model's context tiers begin."""

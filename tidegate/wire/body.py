@@ -1,7 +1,7 @@
 """A request body: one JSON object whose top-level fields keep the bytes they arrived in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -74,6 +74,12 @@ class Body:
             return None
         found = self.raw[span.value : span.end]
         return None if found == b"null" else found
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every field with its raw bytes, in their order."""
+        raw = self.raw
+        for name, span in self._spans.items():
+            yield name, raw[span.value : span.end]
 
     def get(self, name: str, kind: type[T]) -> T | None:
         """Return a field as `kind`; None when it is absent or null. Raises WrongType with its path."""
