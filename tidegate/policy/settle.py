@@ -67,7 +67,7 @@ def settle(ended: Ended, hold: Hold, output: Calibration, price: Pricer) -> Sett
     reply = ended.reply
     counted = _count(ended, hold, output)
     flags = list(counted.flags)
-    priced, source = _cost(ended, counted, price, flags)
+    priced, source = _cost(ended, counted, hold, price, flags)
     if reply.model and drifted(ended.model_asked, reply.model):
         flags.append("model_drift")
     if reply.bad_frames:
@@ -146,9 +146,11 @@ def _generated(reply: ReplyFacts, output: Calibration) -> int:
     return corrected(raw_tokens(reply.ascii_bytes, reply.text_bytes - reply.ascii_bytes), output)
 
 
-def _cost(ended: Ended, counted: _Counted, price: Pricer, flags: list[str]) -> tuple[Priced, CostSource]:
+def _cost(
+    ended: Ended, counted: _Counted, hold: Hold, price: Pricer, flags: list[str]
+) -> tuple[Priced, CostSource]:
     if counted.source == "none":
-        return Priced(0), "none"
+        return Priced(0, hold.currency), "none"
     reply = ended.reply
     priced = price(counted.usage, reply.model or ended.model_asked, reply.service_tier)
     flags.extend(flag for flag in priced.flags if flag not in flags)

@@ -35,7 +35,7 @@ class Child:
             if ended:
                 raise DemoError(self.ending())
             if time.monotonic() > until_s:
-                raise DemoError(f"{self.name} is not ready after {limit_s:.0f} s{self._tail()}")
+                raise DemoError(f"{self.name} is not ready after {limit_s:.0f} s{self.tail()}")
             time.sleep(LOOK_S)
 
     def check_alive(self) -> None:
@@ -51,13 +51,14 @@ class Child:
             how = f"by {signal.Signals(-status).name}"
             if -status == signal.SIGKILL:
                 how += " (is there too little memory?)"
-        return f"{self.name} ended {how}{self._tail()}"
+        return f"{self.name} ended {how}{self.tail()}"
 
     def text(self) -> str:
         """What it wrote so far."""
         return self.log.read_text("utf-8", "replace")
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """The last lines it wrote, each on a new line."""
         lines = [line for line in self.text().splitlines() if line.strip()][-TAIL_LINES:]
         return "".join(f"\n  | {line[:200]}" for line in lines)
 

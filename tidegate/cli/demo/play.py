@@ -69,7 +69,7 @@ class Play:
     def _place(self, stack: ExitStack) -> Path:
         """Return the run's own directory; a temporary one goes with it."""
         if self._wishes.folder is None:
-            root = Path(tempfile.mkdtemp(prefix="tidegate-demo-")).resolve()
+            root = Path(tempfile.mkdtemp(prefix="tidegate-")).resolve()
             if not self._wishes.keep:
                 stack.callback(shutil.rmtree, root, ignore_errors=True)
             return root
@@ -144,6 +144,9 @@ class Play:
         self, gateway: Gateway, keys: tuple[str, str], models: Sequence[Model]
     ) -> "list[traffic.Done]":
         self._screen.title("Three applications of two teams call it with the stock SDKs")
+        self._screen.say("tickets and orders (team support) name their feature in a header;")
+        self._screen.say("blurbs (team marketing) sends no Tidegate header at all")
+        click.echo()
         support = traffic.Support(gateway.base_url, keys[0], models[0].name)
         marketing = traffic.Marketing(gateway.base_url, keys[1], models[-1].name)
         try:
@@ -156,6 +159,9 @@ class Play:
             "One answer of each" + ("" if models[0].real else " (scripted, not a language model)")
         )
         self._screen.answers(done)
+        failed = sum(one.outcome == "failed" for one in done)
+        if failed:
+            self._screen.warn(f"{failed} calls failed; the end of the gateway's log:{gateway.child.tail()}")
         gateways.wait_until_recorded(gateway, len(done))
         return done
 
@@ -163,6 +169,11 @@ class Play:
         what = "" if real else "; scripted provider, not a language model"
         self._screen.title(f"What each feature cost (prices for illustration{what})")
         printed = self._screen.report(gateway.config, "feature")
+        click.echo()
+        self._screen.say(
+            "NOT OK: the call for an unknown model (refused, no cost), and the reader who hung up:"
+        )
+        self._screen.say("what the provider had written by then is counted, and marked ~ as an estimate")
         auto = gateways.automatic_feature(gateway)
         self._screen.title(
             "The application that sends no header was found by its prompt; name it, also for the past"

