@@ -17,6 +17,7 @@ from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
 from tidegate.gateway.auth import Authenticator, LoginGuard
 from tidegate.gateway.limits import Limits
+from tidegate.gateway.listening import bound
 from tidegate.gateway.routes import Application
 from tidegate.gateway.server import Running, serve
 from tidegate.model.errors import ConfigError
@@ -227,6 +228,8 @@ async def run_control(settings: Settings, path: Path) -> None:
     # A gateway that is wired here must never load a database driver, so these are imported late.
     from tidegate.control.process import Control, desk  # noqa: PLC0415
 
-    with desk(settings, load_catalog()) as taken:
-        log_control = logging.getLogger("tidegate.control")
-        await Control(taken).run(on_ready=lambda: log_control.info("ready; configuration %s", path))
+    log_control = logging.getLogger("tidegate.control")
+    with desk(settings, load_catalog()) as taken, bound(settings.server.control) as sock:
+        await Control(taken).run(
+            listen=sock, on_ready=lambda: log_control.info("ready; configuration %s", path)
+        )

@@ -222,10 +222,19 @@ def test_scope_holds_the_decoded_path_the_raw_path_and_the_query() -> None:
 
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [(b"gate.test", 200), (b"GATE.test:99", 200), (b"other.test", 400), (b"gate.test.evil", 400)],
+    [
+        (b"gate.test", 200),
+        (b"GATE.test:99", 200),
+        (b"other.test", 400),
+        (b"gate.test.evil", 400),
+        (b"a.wild.test", 200),
+        (b"a.b.wild.test", 200),
+        (b"wild.test", 400),
+        (b"notwild.test", 400),
+    ],
 )
 def test_only_listed_hosts_are_served_where_hosts_are_listed(host: bytes, expected: int) -> None:  # case 10
-    limits = Limits(allowed_hosts=frozenset({"gate.test"}))
+    limits = Limits(allowed_hosts=frozenset({"gate.test", "*.wild.test"}))
     reply, seen = refused(post(b"connection: close", host=b"host: " + host + b"\r\n"), limits)
     assert (status(reply), seen.calls) == (expected, int(expected == 200))
 

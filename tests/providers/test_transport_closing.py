@@ -128,7 +128,7 @@ def test_a_provider_that_does_not_read_is_left_at_the_first_byte_limit(loop: str
     done = threading.Event()
 
     async def session(transport: AiohttpTransport) -> None:
-        limits = PhaseLimits(connect_s=5, first_byte_s=0.2, idle_s=5)
+        limits = PhaseLimits(connect_s=5, first_byte_s=1, idle_s=5)
         with pytest.raises(TransportError) as caught:
             async with transport.post(server.url, headers=HEADERS, body=bytes(64_000_000), limits=limits):
                 pass

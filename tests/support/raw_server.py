@@ -126,7 +126,8 @@ class RawServer:
 
 
 def echo(peer: Peer) -> None:
-    """Answer every request of a connection with its own body."""
-    while True:
-        _, body = peer.request()
-        peer.answer(body)
+    """Answer every request of a connection with its own body, until the client closes or resets it."""
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            _, body = peer.request()
+            peer.answer(body)

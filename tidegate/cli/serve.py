@@ -10,7 +10,7 @@ import click
 
 from tidegate.cli.options import checked_settings, config_option, plain_errors
 from tidegate.cli.supervisor import Child, Supervisor
-from tidegate.config.settings import Settings, host_port
+from tidegate.gateway.listening import bound
 
 BACKLOG = 2048
 SOCKET_VARIABLE = "TIDEGATE_LISTEN_FD"
@@ -31,7 +31,7 @@ def command(ctx: click.Context, *, config: str | None) -> None:
     _log_plainly("tidegate")
     with plain_errors():
         path, settings = checked_settings(config)
-        sock = _listen(settings)
+        sock = bound(settings.server.listen, BACKLOG)
     os.set_inheritable(sock.fileno(), True)
     here = [sys.executable, "-m", "tidegate", "serve"]
     children = (
@@ -55,7 +55,7 @@ def gateway_command(config: str | None) -> None:
     _log_plainly("gateway")
     with plain_errors():
         _, settings = checked_settings(config)
-        sock = _inherited() or _listen(settings)
+        sock = _inherited() or bound(settings.server.listen, BACKLOG)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_gateway(settings, sockets=[sock], env=os.environ))
 
@@ -70,24 +70,6 @@ def control_command(config: str | None) -> None:
     with plain_errors():
         path, settings = checked_settings(config)
         asyncio.run(run_control(settings, path))
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """The data plane's listening socket. Raises click.ClickException where the address is taken."""
-    host, port = host_port(settings.server.listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise click.ClickException(
-            f"cannot listen on {settings.server.listen}: {error.strerror}; set server.listen to another one"
-        ) from None
-    sock.listen(BACKLOG)
-    sock.setblocking(False)
-    return sock
 
 
 def _inherited() -> socket.socket | None:

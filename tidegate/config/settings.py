@@ -33,11 +33,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     control_remote: bool = False
     state_dir: Annotated[str, msgspec.Meta(min_length=1)] = ".tidegate"
     allowed_hosts: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1_024, le=1_073_741_824)] = 33_554_432
     max_connections: Count = 2_000
     head_timeout_s: Seconds = 10.0
-    body_timeout_s: Seconds = 60.0
+    body_timeout_s: Seconds = 300.0
     connect_timeout_s: Seconds = 10.0
     first_byte_timeout_s: Seconds = 600.0
     idle_timeout_s: Seconds = 300.0

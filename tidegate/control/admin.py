@@ -100,6 +100,18 @@ class Admin:
         return _json({"status": "ok"})
 
 
+def health_app(is_well: Callable[[], bool]) -> Starlette:
+    """The health checks of the control listener: no key, no data."""
+
+    async def health(_: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        return _json({"status": "ready"}) if is_well() else _json({"status": "projection_stalled"}, 503)
+
+    return Starlette(routes=[Route("/healthz", health), Route("/readyz", ready)])
+
+
 def _json(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
 

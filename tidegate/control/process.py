@@ -13,9 +13,10 @@ from pathlib import Path
 
 import apsw
 import uvicorn
+from starlette.applications import Starlette
 
 from tidegate.config.settings import Settings
-from tidegate.control.admin import Admin
+from tidegate.control.admin import Admin, health_app
 from tidegate.control.lock import control_lock
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry, decisions
@@ -38,6 +39,8 @@ TURN_S = 0.1
 NAMES_EVERY, HOUSE_EVERY = 10, 6_000
 """Turns between two looks for plain names (a second), and two rounds of housekeeping (ten minutes)."""
 BACKOFF_S = 2.0
+STALE_S = 30.0
+"""Without a good turn for this long the process is not ready."""
 
 
 @dataclass(slots=True)
@@ -105,29 +108,26 @@ class Control:
         self._desk = at
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="projector")
         self._turn = 0
+        self._well_s = at.clock.mono_s()
 
     async def caught_up(self) -> None:
         """Project everything written so far."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self._desk.catch_up)
 
-    async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Work until SIGTERM or SIGINT, then project what is left."""
+    async def run(
+        self, *, listen: socket.socket | None = None, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """Work until SIGTERM or SIGINT, then project what is left. `listen` answers health checks alone."""
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        server = _Server(
-            uvicorn.Config(
-                Admin(self._desk.registry, self.caught_up).app(),
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                ws="none",
-            )
-        )
-        sock = _unix_socket(self._desk.layout.socket)
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        admin = _Server(_config(Admin(self._desk.registry, self.caught_up).app()))
+        serving = [asyncio.create_task(admin.serve(sockets=[_unix_socket(self._desk.layout.socket)]))]
+        servers = [admin]
+        if listen is not None:
+            servers.append(_Server(_config(health_app(self.is_well))))
+            serving.append(asyncio.create_task(servers[-1].serve(sockets=[listen])))
         on_ready()
         try:
             while not stopping.is_set():
@@ -135,11 +135,16 @@ class Control:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), TURN_S)
         finally:
-            server.should_exit = True
-            await serving
+            for server in servers:
+                server.should_exit = True
+            await asyncio.gather(*serving)
             self._desk.layout.socket.unlink(missing_ok=True)
             await self._work()
             self._worker.shutdown()
+
+    def is_well(self) -> bool:
+        """True while the journals are being projected."""
+        return self._desk.clock.mono_s() - self._well_s < STALE_S
 
     async def _work(self) -> None:
         """One turn. A store that fails is tried again: the journals keep everything meanwhile."""
@@ -153,7 +158,21 @@ class Control:
         except (apsw.Error, OSError) as error:
             log.error("projection waits: %s", error)  # noqa: TRY400 - said once a turn, without a trace
             await asyncio.sleep(BACKOFF_S)
+        else:
+            self._well_s = self._desk.clock.mono_s()
         self._turn += 1
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        server_header=False,
+    )
 
 
 class _Server(uvicorn.Server):

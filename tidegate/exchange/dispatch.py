@@ -4,7 +4,6 @@ from tidegate.exchange.deliver import deliver
 from tidegate.exchange.forward import request_body, request_headers, request_url
 from tidegate.exchange.journey import Flight, Journey
 from tidegate.exchange.plan import Planner
-from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from tidegate.model.record import AttemptStatus
@@ -37,7 +36,10 @@ class Dispatcher:
         self._keep_alive_s = keep_alive_s
 
     async def dispatch(self, journey: Journey) -> None:
-        """Call the planned deployments in order until one is reached, and hand its reply on."""
+        """Call the planned deployments in order until one is reached, and hand its reply on.
+
+        Raises the TidegateError that the client must still be told.
+        """
         following = iter(journey.plan.outbounds[1:])
         while True:
             error = await self._fly(journey)
@@ -49,12 +51,8 @@ class Dispatcher:
                 if (outbound := next(following, None)) is not None:
                     await self._again(journey, outbound, error)
                     continue
-            journey.outcome, journey.error_code = "failed", error.code
             await journey.entry.synced()
-            journey.http = error.status
-            plan = journey.plan
-            journey.bytes_out = await send_refusal(journey.client, plan.codec, error, plan.call.id)
-            return
+            raise error
 
     async def _fly(self, journey: Journey) -> TidegateError | None:
         """Make one upstream call; give the error of one that the client has been told nothing of."""

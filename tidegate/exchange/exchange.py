@@ -66,9 +66,9 @@ class Exchange:
         try:
             await journey.entry.written()
             await self._dispatcher.dispatch(journey)
-        except TidegateError as error:  # such as a journal that stalls, or no price for a further deployment
+        except TidegateError as error:
             if journey.http is not None:
-                raise
+                raise  # the reply has begun: all that is left is a visible cut
             journey.outcome, journey.error_code, journey.http = "failed", error.code, error.status
             plan = journey.plan
             journey.bytes_out = await send_refusal(journey.client, plan.codec, error, plan.call.id)

@@ -53,7 +53,7 @@ def check_head(method: bytes, version: str, headers: Headers, limits: Limits) ->
     if host is None:
         raise BadRequest("The Host header is missing")
     name = host_name(host)
-    if limits.allowed_hosts and name not in limits.allowed_hosts:
+    if limits.allowed_hosts and not _is_served(name, limits.allowed_hosts):
         raise BadRequest("This Host is not served here; the operator lists served names in `allowed_hosts`")
     encoding = fields.get(b"content-encoding")
     if encoding is not None and encoding.lower() != b"identity":
@@ -61,6 +61,11 @@ def check_head(method: bytes, version: str, headers: Headers, limits: Limits) ->
     expects = version == "1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
     expects = version == "1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
     return _declared(fields, version, limits), expects
+
+
+def _is_served(name: str, hosts: frozenset[str]) -> bool:
+    """True for a listed name, or one below a listed `*.` domain."""
+    return name in hosts or any(host[0] == "*" and name.endswith(host[1:]) for host in hosts)
 
 
 def too_large(limits: Limits) -> TooLarge:

@@ -18,7 +18,8 @@ class Limits:
     `write_min_rate` over `write_stall_s` is dropped; `send_buffer_bytes` is the kernel's share of a stream
     (Linux counts it double), ours is the message being sent. `linger_s` is how long a refused client's
     remaining bytes are read and thrown away, so that it sees the refusal and not a reset.
-    `allowed_hosts` are names without port, in lower case; empty takes any well-formed Host.
+    `allowed_hosts` are names without port, in lower case, `*.` in front covers what is below a domain; empty
+    takes any well-formed Host.
     """
 
     head_bytes: int = 65_536

@@ -1,0 +1,15 @@
+"""What holds for every test: the suites with real clients, servers and kills are not part of `make unit`."""
+
+from pathlib import Path
+
+import pytest
+
+SUITES = {"acceptance", "faults"}
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what a folder makes slow."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in SUITES:
+            item.add_marker(pytest.mark.slow)
