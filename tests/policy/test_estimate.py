@@ -8,21 +8,32 @@ from tidegate.policy.estimate import (
     UNCALIBRATED,
     Calibration,
     corrected,
+    estimated,
     learn,
-    part_tokens,
-    prompt_tokens,
 )
 
 
 def test_no_text_is_no_tokens() -> None:
-    assert prompt_tokens(Parts(), 0, 0) == 0
+    got = estimated(Parts(), UNCALIBRATED, messages=0, images=0)
+    assert (got.raw, got.parts) == (0, ((0, 0),) * 5)
 
 
 def test_other_scripts_weigh_more_than_ascii() -> None:  # trap M13
     ascii_part = Part(size_bytes=400, text_bytes=400, ascii_bytes=400)
     other_part = Part(size_bytes=400, text_bytes=400, ascii_bytes=0)
-    assert part_tokens(ascii_part, UNCALIBRATED) == 103
-    assert part_tokens(other_part, UNCALIBRATED) == 149
+    got = estimated(Parts(system=ascii_part, tools=other_part), UNCALIBRATED, messages=0, images=0)
+    assert got.parts[:2] == ((400, 103), (400, 149))
+    assert got.raw == 103 + 149
+
+
+def test_messages_and_images_count_beside_their_text() -> None:
+    assert estimated(Parts(), UNCALIBRATED, messages=3, images=2).raw == 3 * 4 + 2 * 800
+
+
+def test_parts_are_corrected_and_the_whole_is_not() -> None:
+    part = Part(size_bytes=390, text_bytes=390, ascii_bytes=390)
+    got = estimated(Parts(history=part), Calibration(ratio_milli=1500), messages=0, images=0)
+    assert (got.parts[2], got.raw) == ((390, 150), 100)
 
 
 @given(st.integers(64, 10**7), st.integers(1, 10**8))

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
@@ -319,8 +318,3 @@ def test_differences_name_the_rates_both_list() -> None:
     assert price.differences(card(), other) == ("output_text",)
     in_eur = card(currency="EUR", rates={"input_uncached": "3"})
     assert price.differences(card(), in_eur) == ("input_uncached",)
-
-
-def test_a_cost_is_a_plain_value() -> None:
-    found = cost(Usage(input_uncached=1, output_text=1), card())
-    assert replace(found) == found

@@ -1,8 +1,9 @@
 """What the gateway hands to the exchange: one call, and the client that waits for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from tidegate.model.identity import Key
 from tidegate.model.request import Surface
@@ -10,8 +11,7 @@ from tidegate.model.request import Surface
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request of a known key. `at_us` is the wall clock, `started_s` the monotonic one."""
 
     id: str

@@ -76,10 +76,11 @@ def request_headers(plan: Plan, outbound: Outbound) -> dict[str, str]:
         "accept": "text/event-stream" if plan.facts.stream else "application/json",
         **outbound.headers,
     }
-    allowed = outbound.provider.client_headers
-    for name, value in plan.call.headers:
-        if (lower := name.decode("latin-1")) in allowed:
-            headers[lower] = value.decode("latin-1")
+    allowed = outbound.client_headers
+    if allowed:
+        for name, value in plan.call.headers:
+            if name in allowed:
+                headers[name.decode("latin-1")] = value.decode("latin-1")
     return headers
 
 

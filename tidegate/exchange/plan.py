@@ -1,13 +1,13 @@
 """What is decided before a provider is called: whose call, which target, what it may cost, what to record."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tidegate.exchange.call import Call
 from tidegate.model.errors import ModelNotFound, PriceUnknown, Unavailable, Unsupported, WrongType
 from tidegate.model.record import Decision, Hold, Measured, Who
-from tidegate.model.request import Part, RequestFacts
+from tidegate.model.request import RequestFacts
 from tidegate.policy.attribute import attribute, header_values
-from tidegate.policy.estimate import Calibration, corrected, part_tokens, prompt_tokens
+from tidegate.policy.estimate import Estimate, corrected, estimated
 from tidegate.policy.fingerprint import exact, prefixes
 from tidegate.services.deployments import Health
 from tidegate.services.features import Features, Fingerprints
@@ -25,8 +25,7 @@ ASSUMED_OUTPUT_TOKENS = 4096
 """Held for the output of a call that sets no limit, until limits are learned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One request, read: what it says, and whose it is."""
 
     call: Call
@@ -38,41 +37,23 @@ class Asked:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One call, decided. `outbounds` are tried in order while nothing has reached a provider.
 
-    `raw_tokens` is the estimate of its prompt before any correction.
+    `raw_tokens` is the estimate of its prompt before any correction, `max_output_total` the output tokens to
+    hold for: the client's limit, or an assumed one, times the answers asked for.
     """
 
     asked: Asked
+    call: Call
+    codec: Codec
+    facts: RequestFacts
     state: State
     outbounds: tuple[Outbound, ...]
     measured: Measured
     raw_tokens: int
+    max_output_total: int
     decisions: tuple[Decision, ...]
-
-    @property
-    def call(self) -> Call:
-        """The call as the gateway gave it."""
-        return self.asked.call
-
-    @property
-    def codec(self) -> Codec:
-        """The codec of its surface."""
-        return self.asked.codec
-
-    @property
-    def facts(self) -> RequestFacts:
-        """What the request says."""
-        return self.asked.facts
-
-    @property
-    def max_output_total(self) -> int:
-        """Output tokens to hold for: the client's limit, or an assumed one, times the answers asked for."""
-        if self.facts.surface in NO_OUTPUT:
-            return 0
-        return (self.facts.max_output or ASSUMED_OUTPUT_TOKENS) * self.facts.n
 
 
 class Planner:
@@ -114,17 +95,23 @@ class Planner:
         facts, call = asked.facts, asked.call
         outbounds = usable(state, self._health, call, facts.model)
         target = outbounds[0].deployment.model
+        estimate = estimated(
+            facts.parts,
+            self._calibrations.of_input(target),
+            messages=facts.message_count,
+            images=facts.image_count,
+        )
+        key = self._pseudonyms.tenant_key(call.key.tenant)
         return Plan(
             asked=asked,
+            call=call,
+            codec=asked.codec,
+            facts=facts,
             state=state,
             outbounds=outbounds,
-            measured=_measured(
-                asked,
-                self._calibrations.of_input(target),
-                self._pseudonyms.tenant_key(call.key.tenant),
-                target,
-            ),
-            raw_tokens=prompt_tokens(facts.parts, facts.message_count, facts.image_count),
+            measured=_measured(asked, estimate, key, target),
+            raw_tokens=estimate.raw,
+            max_output_total=_output_total(facts),
             decisions=(_route(facts.model, outbounds),),
         )
 
@@ -189,18 +176,21 @@ def _route(model: str, outbounds: tuple[Outbound, ...]) -> Decision:
     return Decision(name="route", inputs=inputs, result=names[0])
 
 
-def _measured(asked: Asked, calibration: Calibration, key: bytes, model: str) -> Measured:
-    def pair(part: Part) -> tuple[int, int]:
-        return part.size_bytes, part_tokens(part, calibration)
+def _output_total(facts: RequestFacts) -> int:
+    if facts.surface in NO_OUTPUT:
+        return 0
+    return (facts.max_output or ASSUMED_OUTPUT_TOKENS) * facts.n
 
-    facts, parts = asked.facts, asked.facts.parts
+
+def _measured(asked: Asked, estimate: Estimate, key: bytes, model: str) -> Measured:
+    facts, (system, tools, history, tool_results, last_user) = asked.facts, estimate.parts
     return Measured(
         body_bytes=len(asked.call.body),
-        system=pair(parts.system),
-        tools=pair(parts.tools),
-        history=pair(parts.history),
-        tool_results=pair(parts.tool_results),
-        last_user=pair(parts.last_user),
+        system=system,
+        tools=tools,
+        history=history,
+        tool_results=tool_results,
+        last_user=last_user,
         messages=facts.message_count,
         tool_count=facts.tool_count,
         images=facts.image_count,

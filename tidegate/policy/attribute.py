@@ -90,32 +90,23 @@ def attribute(
     A call whose feature nobody named gets `automatic_feature`, made from its fingerprint.
     """
     carried = parse_baggage(baggage) if baggage else {}
-    values: dict[str, str] = {}
-    source: AttributeSource = "fingerprint"
-    for name in ATTRIBUTES:
-        value, where = _first(name, key, headers, carried, metadata)
-        if value:
-            values[name] = value
-            if name == "feature":
-                source = where
+    values = dict(key.defaults)
+    source: AttributeSource = "default" if "feature" in values else "fingerprint"
+    layers: tuple[tuple[Mapping[str, str], AttributeSource], ...] = (
+        (metadata, "body"),
+        (carried, "baggage"),
+        (headers, "header"),
+        (key.pinned, "pinned"),
+    )
+    for layer, where in layers:
+        for name, said in layer.items():
+            if name in _BODY_NAMES and (value := clean(said)):
+                values[name] = value
+                if name == "feature":
+                    source = where
     if key.team and "team" not in values:
         values["team"] = key.team
     if metadata_user and "user" not in values:
         values["user"] = clean(metadata_user)
     values.setdefault("feature", automatic_feature)
     return Attribution(**values, tags=parse_tags(tags) if tags else (), feature_source=source)
-
-
-def _first(
-    name: str, key: Key, headers: Mapping[str, str], baggage: Mapping[str, str], metadata: Mapping[str, str]
-) -> tuple[str, AttributeSource]:
-    """The first usable value of one attribute and where it came from."""
-    if pinned := key.pinned.get(name):
-        return pinned, "pinned"
-    if (said := headers.get(name)) and (value := clean(said)):
-        return value, "header"
-    if (said := baggage.get(name)) and (value := clean(said)):
-        return value, "baggage"
-    if (said := metadata.get(name)) and (value := clean(said)):
-        return value, "body"
-    return key.defaults.get(name, ""), "default"

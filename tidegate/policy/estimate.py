@@ -6,7 +6,9 @@ the data path estimates, and corrects the estimate by what providers billed.
 
 from dataclasses import dataclass
 
-from tidegate.model.request import Part, Parts
+import msgspec
+
+from tidegate.model.request import Parts
 
 ASCII_BYTES_PER_TOKEN_MILLI = 3900
 OTHER_BYTES_PER_TOKEN_MILLI = 2700
@@ -14,6 +16,7 @@ TOKENS_PER_MESSAGE = 4
 TOKENS_PER_IMAGE = 800
 """A mid-sized image costs several hundred tokens at every provider that publishes its rule."""
 
+NOTHING = (0, 0)
 MIN_RATIO_MILLI, MAX_RATIO_MILLI = 500, 2500
 WEIGHT = 16
 """A billed call moves the ratio by a sixteenth of its error."""
@@ -48,17 +51,27 @@ def corrected(tokens: int, calibration: Calibration) -> int:
     return -(-tokens * calibration.ratio_milli // 1000)
 
 
-def part_tokens(part: Part, calibration: Calibration) -> int:
-    """The estimate for one part of a prompt."""
-    raw = raw_tokens(part.ascii_bytes, part.text_bytes - part.ascii_bytes)
-    return corrected(raw, calibration)
+class Estimate(msgspec.Struct, frozen=True):
+    """What a prompt probably is: `raw` tokens in all before correction, message frames and images included.
+
+    `parts` are (bytes, corrected tokens) of system, tools, history, tool results and last user turn.
+    """
+
+    parts: tuple[tuple[int, int], ...]
+    raw: int
 
 
-def prompt_tokens(parts: Parts, messages: int, images: int) -> int:
-    """The uncorrected estimate for a whole prompt: text, message frames, images."""
-    every = (parts.system, parts.tools, parts.history, parts.tool_results, parts.last_user)
-    text = sum(raw_tokens(part.ascii_bytes, part.text_bytes - part.ascii_bytes) for part in every)
-    return text + messages * TOKENS_PER_MESSAGE + images * TOKENS_PER_IMAGE
+def estimated(parts: Parts, calibration: Calibration, *, messages: int, images: int) -> Estimate:
+    """The estimate for a whole prompt, part by part."""
+    total, pairs = messages * TOKENS_PER_MESSAGE + images * TOKENS_PER_IMAGE, []
+    for part in (parts.system, parts.tools, parts.history, parts.tool_results, parts.last_user):
+        if part.size_bytes == 0:
+            pairs.append(NOTHING)
+            continue
+        raw = raw_tokens(part.ascii_bytes, part.text_bytes - part.ascii_bytes)
+        total += raw
+        pairs.append((part.size_bytes, corrected(raw, calibration)))
+    return Estimate(tuple(pairs), total)
 
 
 def learn(calibration: Calibration, *, estimated_raw: int, billed: int) -> Calibration:

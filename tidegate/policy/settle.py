@@ -1,8 +1,9 @@
 """What one upstream call came to: whose word counts for its tokens, and what they cost."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from tidegate.model.provider import ErrorClass
 from tidegate.model.record import AttemptStatus, CostSource, Hold, Settled
@@ -12,8 +13,7 @@ from tidegate.policy.estimate import Calibration, corrected, raw_tokens
 from tidegate.policy.price import drifts, stated_nano
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """An amount at one price card: nano-units, None where no card is known."""
 
     amount_nano: int | None
@@ -30,8 +30,7 @@ Pricer = Callable[[Usage, str, str], Priced]
 """The price of a usage for (usage, model served, service tier)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How one upstream call ended. Times are microseconds since the request's begin."""
 
     status: AttemptStatus
@@ -42,14 +41,13 @@ class Ended:
     http: int | None = None
     error_class: ErrorClass | None = None
     error_code: str = ""
-    reply: ReplyFacts = field(default_factory=ReplyFacts)
+    reply: ReplyFacts = msgspec.field(default_factory=ReplyFacts)
     upstream_id: str = ""
     first_byte_us: int | None = None
     first_event_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
+class _Counted(msgspec.Struct, frozen=True):
     """The usage that will be priced, and on whose word."""
 
     usage: Usage

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from operator import attrgetter
 
+import msgspec
+
 from tidegate.model.money import NANO, dearest, half_even, scaled
 from tidegate.model.price import PriceCard
 from tidegate.model.usage import TOKEN_BUCKETS, Usage
@@ -32,8 +34,7 @@ _INPUTS = slice(0, 6)
 _OUTPUTS = slice(6, 9)
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """What one attempt comes to at one card.
 
     `amount_nano` is None where it cannot be known: a bucket was used that nothing prices (`missing`), or

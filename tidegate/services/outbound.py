@@ -11,7 +11,8 @@ from tidegate.model.request import Surface
 class Outbound:
     """What a call to one deployment needs. `urls` has an entry for each surface it speaks.
 
-    `problem` says why it cannot be called (a key that is not set); empty when it can.
+    `problem` says why it cannot be called (a key that is not set); empty when it can. `client_headers` are
+    those of a client that go through.
     """
 
     deployment: Deployment
@@ -20,6 +21,7 @@ class Outbound:
     headers: Mapping[str, str] = field(repr=False)
     secret: str = field(repr=False)
     problem: str = ""
+    client_headers: frozenset[bytes] = frozenset()
 
     @property
     def target(self) -> Target:

@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from tidegate.model.price import PriceCard
 from tidegate.model.provider import Deployment, Provider
 from tidegate.model.usage import Usage
@@ -16,8 +18,7 @@ MINUTE_US = 60_000_000
 MAX_MEMO = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """What to hold for one attempt, in nano-units of its card's currency."""
 
     total_nano: int

@@ -80,4 +80,5 @@ def outbound_of(deployment: Deployment, provider: Provider, env: Mapping[str, st
         surface: url_for(provider, deployment, surface)
         for surface in surfaces(provider, deployment.price_model or deployment.model)
     }
-    return Outbound(deployment, provider, urls, headers, secret, problem)
+    allowed = frozenset(name.encode() for name in provider.client_headers)
+    return Outbound(deployment, provider, urls, headers, secret, problem, allowed)

@@ -46,7 +46,7 @@ class _Reading:
                 continue
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
-            if not isinstance(value, int) or isinstance(value, bool):
+            if type(value) is not int:
                 self.note("not-a-count")
             elif value < 0:
                 self.note("negative")
