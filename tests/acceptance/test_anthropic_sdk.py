@@ -1,5 +1,7 @@
 """The stock Anthropic SDK, with only base_url and key changed."""
 
+from collections.abc import Iterator
+
 import anthropic
 import pytest
 from anthropic import Anthropic
@@ -11,8 +13,9 @@ TOOL = {"name": "get_weather", "input_schema": {"type": "object", "properties": 
 
 
 @pytest.fixture(scope="module")
-def client(stage: Stage) -> Anthropic:
-    return Anthropic(base_url=stage.base_url, api_key=stage.key, max_retries=0)
+def client(stage: Stage) -> Iterator[Anthropic]:
+    with Anthropic(base_url=stage.base_url, api_key=stage.key, max_retries=0) as made:
+        yield made
 
 
 def test_text(client: Anthropic, stage: Stage) -> None:
@@ -83,11 +86,11 @@ def test_errors_are_the_dialects_own(client: Anthropic, stage: Stage) -> None:
         client.messages.create(model="nope", **ask)  # type: ignore[call-overload]
     assert missing.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
     assert missing.value.request_id == missing.value.response.headers["tidegate-request-id"]
-    with pytest.raises(anthropic.AuthenticationError):
-        Anthropic(base_url=stage.base_url, api_key="sk-ant-foreign", max_retries=0).messages.create(
-            model="claude-x",
-            **ask,  # type: ignore[call-overload]
-        )
+    with (
+        Anthropic(base_url=stage.base_url, api_key="sk-ant-foreign", max_retries=0) as stranger,
+        pytest.raises(anthropic.AuthenticationError),
+    ):
+        stranger.messages.create(model="claude-x", **ask)  # type: ignore[call-overload]
 
 
 def test_a_cut_stream_raises(client: Anthropic) -> None:  # trap S6

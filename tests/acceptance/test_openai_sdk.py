@@ -1,6 +1,7 @@
 """The stock OpenAI SDK, with only base_url and key changed."""
 
 import json
+from collections.abc import Iterator
 
 import openai
 import pytest
@@ -19,8 +20,9 @@ TOOL = {
 
 
 @pytest.fixture(scope="module")
-def client(stage: Stage) -> OpenAI:
-    return OpenAI(base_url=f"{stage.base_url}/v1", api_key=stage.key, max_retries=0)
+def client(stage: Stage) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{stage.base_url}/v1", api_key=stage.key, max_retries=0) as made:
+        yield made
 
 
 def last_row(stage: Stage, request_id: str) -> dict[str, object]:
@@ -201,7 +203,7 @@ def test_a_cut_stream_ends_in_an_error_and_not_in_an_answer(client: OpenAI) -> N
     stream = client.chat.completions.create(
         model="small", messages=[{"role": "user", "content": script}], stream=True
     )
-    with pytest.raises(openai.APIError) as caught:
+    with stream, pytest.raises(openai.APIError) as caught:
         list(stream)
     assert caught.value.code == "upstream_truncated"
 
@@ -212,7 +214,10 @@ def test_bad_keys_say_what_is_wrong(stage: Stage) -> None:
         desk.revoke_key(revoked.split("_")[1], "test")
     for key, code in ((revoked, "revoked_api_key"), ("sk-foreign", "invalid_api_key")):
         stage.served.wait_for(lambda key=key: stage.served.status("/v1/models", key) == 401)
-        with pytest.raises(openai.AuthenticationError) as caught:
-            OpenAI(base_url=f"{stage.base_url}/v1", api_key=key, max_retries=3).models.list()
+        with (
+            OpenAI(base_url=f"{stage.base_url}/v1", api_key=key, max_retries=3) as client,
+            pytest.raises(openai.AuthenticationError) as caught,
+        ):
+            client.models.list()
         assert caught.value.code == code
         assert caught.value.response.headers["x-should-retry"] == "false"  # trap K1

@@ -1,4 +1,4 @@
-"""The life of calls inside one process: the real exchange, ledger, journal and tables, a scripted provider."""
+"""Calls inside one process: the real exchange, ledger and journal, and a scripted provider."""
 
 import asyncio
 import json
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from tests.support.served import deployment
 from tidegate.config.load import load
@@ -17,8 +16,8 @@ from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
-from tidegate.model.ids import uuid7
 from tidegate.model.identity import Key
+from tidegate.model.ids import uuid7
 from tidegate.model.request import Surface
 from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.targets import price_section

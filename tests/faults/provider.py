@@ -32,6 +32,13 @@ Wait = Callable[[], Awaitable[object]]
 STEP = re.compile(rb"call (\d+) of many")
 """In a request's text: the number of its call."""
 
+_NEVER: dict[Kind, tuple[Literal["no", "maybe"], Phase]] = {
+    "unreachable": ("no", "connect"),
+    "reset": ("maybe", "first_byte"),
+    "silent": ("maybe", "idle"),
+}
+_STATUS: dict[Kind, int] = {"refuses": 400, "fails": 503}
+
 JSON = {"content-type": "application/json", "x-request-id": "up-1"}
 EVENTS = {"content-type": "text/event-stream"}
 ABSURD = 1_000_000_000_000
@@ -59,40 +66,35 @@ class Reply:
 def answer(call: Sent, reply: Reply, wait: Wait) -> ScriptedReply:
     """The reply to one call as the transport gives it; `wait` stands before its head and each piece."""
     surface: Surface = "messages" if call.url.endswith("/messages") else "chat"
-    stream = json.loads(call.body).get("stream", False)
-    match reply.kind:
-        case "unreachable":
-            return ScriptedReply(before=wait, error=_broken("no", "connect"))
-        case "reset":
-            return ScriptedReply(before=wait, error=_broken("maybe", "first_byte"))
-        case "silent":
-            return ScriptedReply(before=wait, error=_broken("maybe", "idle"))
-        case "refuses" | "fails":
-            status = 400 if reply.kind == "refuses" else 503
-            return ScriptedReply(status, JSON, [wait, _error(surface)], before=wait)
-    if not stream:
-        raw = json.dumps(_plain(reply, surface)).encode()
-        if reply.kind == "event":
-            raw = _error(surface)
-        half = len(raw) // 2
-        steps: list[Step] = [wait, raw[:half], wait, raw[half:]]
-        if reply.kind in ("cut", "broken"):
-            steps = [wait, raw[:half], wait, _broken("maybe", "read")]
-        return ScriptedReply(200, JSON, steps, before=wait)
-    events = list(_chat(reply) if surface == "chat" else _messages(reply))
-    middle = len(events) // 2
-    steps = []
-    for number, event in enumerate(events):
-        if number == middle and reply.kind == "cut":
-            break
-        if number == middle and reply.kind == "broken":
-            steps += [event[:7], wait, _broken("maybe", "read")]
-            break
-        if number == middle and reply.kind == "event":
-            steps += [wait, b"event: error\n" * (surface == "messages") + _sse(json.loads(_error(surface)))]
-            break
-        steps += [wait, event]
-    return ScriptedReply(200, EVENTS, steps, before=wait)
+    asked = json.loads(call.body)
+    stream, model = asked.get("stream", False), asked["model"]
+    if reply.kind in _NEVER:
+        return ScriptedReply(before=wait, error=_broken(*_NEVER[reply.kind]))
+    if reply.kind in _STATUS:
+        return ScriptedReply(_STATUS[reply.kind], JSON, [wait, _error(surface)], before=wait)
+    if stream:
+        return ScriptedReply(200, EVENTS, _streamed(reply, surface, model, wait), before=wait)
+    raw = _error(surface) if reply.kind == "event" else json.dumps(_plain(reply, surface, model)).encode()
+    half = len(raw) // 2
+    rest: Step = _broken("maybe", "read") if reply.kind in ("cut", "broken") else raw[half:]
+    return ScriptedReply(200, JSON, [wait, raw[:half], wait, rest], before=wait)
+
+
+def _streamed(reply: Reply, surface: Surface, model: str, wait: Wait) -> Iterable[Step]:
+    events = list(_chat(reply, model) if surface == "chat" else _messages(reply, model))
+    middle = reply.words // 2 + 2 * (surface == "messages")  # before any finish reason (trap S5)
+    if reply.kind in ("cut", "broken", "event"):
+        events, behind = events[:middle], events[middle]
+    for event in events:
+        yield wait
+        yield event
+    if reply.kind == "broken":
+        yield behind[:7]
+        yield wait
+        yield _broken("maybe", "read")
+    elif reply.kind == "event":
+        yield wait
+        yield b"event: error\n" * (surface == "messages") + _sse(json.loads(_error(surface)))
 
 
 def _broken(sent: Literal["no", "maybe"], phase: Phase) -> TransportError:
@@ -101,7 +103,9 @@ def _broken(sent: Literal["no", "maybe"], phase: Phase) -> TransportError:
 
 def _error(surface: Surface) -> bytes:
     error = {"type": "overloaded_error", "message": "scripted", "code": "scripted"}
-    return json.dumps({"type": "error", "error": error} if surface == "messages" else {"error": error}).encode()
+    return json.dumps(
+        {"type": "error", "error": error} if surface == "messages" else {"error": error}
+    ).encode()
 
 
 def _sse(value: dict[str, Any]) -> bytes:
@@ -133,18 +137,18 @@ def _usage(reply: Reply, surface: Surface) -> dict[str, Any]:
     return usage
 
 
-def _plain(reply: Reply, surface: Surface) -> dict[str, Any]:
+def _plain(reply: Reply, surface: Surface, model: str) -> dict[str, Any]:
     text = "word " * reply.words
     usage = {} if reply.kind == "no_usage" else {"usage": _usage(reply, surface)}
     if surface == "messages":
         said = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": text}]}
-        return {"id": "m1", "model": "claude-x", "stop_reason": "end_turn", **said, **usage}
+        return {"id": "m1", "model": model, "stop_reason": "end_turn", **said, **usage}
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    return {"id": "c1", "object": "chat.completion", "model": "small", "choices": [choice], **usage}
+    return {"id": "c1", "object": "chat.completion", "model": model, "choices": [choice], **usage}
 
 
-def _chat(reply: Reply) -> Iterable[bytes]:
-    base = {"id": "c1", "object": "chat.completion.chunk", "model": "small"}
+def _chat(reply: Reply, model: str) -> Iterable[bytes]:
+    base = {"id": "c1", "object": "chat.completion.chunk", "model": model}
     for _ in range(reply.words):
         yield _sse({**base, "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]})
     yield _sse({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -153,19 +157,20 @@ def _chat(reply: Reply) -> Iterable[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def _messages(reply: Reply) -> Iterable[bytes]:
+def _messages(reply: Reply, model: str) -> Iterable[bytes]:
     usage = {} if reply.kind == "no_usage" else {"usage": _usage(reply, "messages")}
     first = {"usage": {**usage["usage"], "output_tokens": 1}} if usage else {}
-    message = {"id": "m1", "type": "message", "role": "assistant", "model": "claude-x", "content": [], **first}
+    message = {"id": "m1", "type": "message", "role": "assistant", "model": model, "content": [], **first}
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word "}}
     ending: dict[str, Any] = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, **usage}
-    for event in (
+    events: list[dict[str, Any]] = [
         {"type": "message_start", "message": message},
         block,
         *[delta] * reply.words,
         {"type": "content_block_stop", "index": 0},
         ending,
         {"type": "message_stop"},
-    ):
+    ]
+    for event in events:
         yield b"event: " + str(event["type"]).encode() + b"\n" + _sse(event)

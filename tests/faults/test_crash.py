@@ -8,17 +8,16 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.books import assert_once, assert_rebuilds, assert_settled, catch_up, rows_of
-from tests.faults.traffic import PATIENCE_S, STEP, Traffic, config
+from tests.faults.traffic import PATIENCE_S, STEP, Traffic, config, running
 from tests.support.served import Served, served
 from tests.support.upstream import scripted_upstream
 
@@ -75,7 +74,7 @@ async def kill_under_load(here: Served, traffic: Traffic, chance: random.Random)
             if chance.random() < 0.8:
                 seen = traffic.answered
                 await appears(lambda seen=seen: range(seen, traffic.answered))  # type: ignore[misc]
-            await asyncio.sleep(chance.random() * 0.8)
+            await asyncio.sleep(chance.random() * 0.5)
             assert not load.done(), load.exception()
     finally:
         traffic.stop = True
@@ -100,26 +99,3 @@ async def appears(found: Callable[[], Collection[int]]) -> int:
         assert time.monotonic() < end_s, "never true"
         await asyncio.sleep(0.01)
     return next(iter(values))
-
-
-def running(parent: int, name: str) -> set[int]:
-    """The children of a process whose command line ends in `name`."""
-    if Path("/proc/self/stat").exists():
-        listed = list(_of_proc())
-    else:
-        ps = subprocess.run(["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
-        listed = [(int(pid), int(ppid), command.split()) for pid, ppid, command in map(_split, ps.stdout.splitlines())]
-    return {pid for pid, ppid, command in listed if ppid == parent and command[-1:] == [name]}
-
-
-def _split(line: str) -> list[str]:
-    return line.split(None, 2)
-
-
-def _of_proc() -> Iterator[tuple[int, int, list[str]]]:
-    """Every process: its id, its parent's, its command line (empty once it is dead)."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                yield int(entry.name), parent, (entry / "cmdline").read_text().split("\0")[:-1]

@@ -4,7 +4,12 @@ import asyncio
 import json
 import random
 import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.support.served import Served, deployment
 
@@ -12,6 +17,10 @@ PATIENCE_S = 60.0
 PRICE = '{ currency = "EUR", rates = { input_uncached = "0.5", cache_read = "0.1", output_text = "2" } }'
 STEP = re.compile(r"call (\d+)")
 """What a request's text and its `tidegate-step` have in common."""
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+EVENT = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}\n\n'
+LAST = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 _IDENT = re.compile(rb"(?i)\r\ntidegate-request-id: (\S+)\r\n")
 
@@ -105,3 +114,38 @@ class Traffic:
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         return f"POST /v1/{path} HTTP/1.1\r\n{head}\r\n".encode() + raw
+
+
+def until_seen(sock: socket.socket, wanted: bytes) -> bytes:
+    got = b""
+    while wanted not in got:
+        piece = sock.recv(65536)
+        assert piece, got
+        got += piece
+    return got
+
+
+def running(parent: int, name: str) -> set[int]:
+    """The children of a process whose command line ends in `name`."""
+    if Path("/proc/self/stat").exists():
+        listed = list(_of_proc())
+    else:
+        ps = subprocess.run(["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
+        listed = [
+            (int(pid), int(ppid), command.split())
+            for pid, ppid, command in map(_split, ps.stdout.splitlines())
+        ]
+    return {pid for pid, ppid, command in listed if ppid == parent and command[-1:] == [name]}
+
+
+def _split(line: str) -> list[str]:
+    return line.split(None, 2)
+
+
+def _of_proc() -> Iterator[tuple[int, int, list[str]]]:
+    """Every process: its id, its parent's, its command line (empty once it is dead)."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                yield int(entry.name), parent, (entry / "cmdline").read_text().split("\0")[:-1]
