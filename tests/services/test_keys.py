@@ -37,6 +37,19 @@ def test_the_key_itself_is_not_stored() -> None:
     assert TEXT not in repr(vars(ring()))
 
 
+def test_a_key_that_was_verified_before_is_still_asked_for_its_end() -> None:  # case 6
+    keyring = ring(revoked_at_us=1000)
+    assert keyring.verify(TEXT, 999).id == KEY_ID
+    assert refusal(keyring, TEXT, 1000) == "revoked_api_key"
+
+
+def test_only_verified_keys_are_remembered() -> None:
+    keyring = ring()
+    for wrong in (assemble(KEY_ID, "b" * 32), assemble("a" * 12, "b" * 32), "nonsense"):
+        refusal(keyring, wrong)
+    assert keyring._verified == {}
+
+
 @pytest.mark.parametrize("text", ["", "' OR 1=1--", assemble("a" * 12, "b" * 32), assemble(KEY_ID, "b" * 32)])
 def test_anything_else_is_invalid(text: str) -> None:  # cases 1, 2, 5
     assert refusal(ring(), text) == "invalid_api_key"

@@ -1,6 +1,7 @@
 """What goes on to the provider, and what comes back from it: the permitted edits, each named (V3, K11)."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -31,6 +32,7 @@ _REPLY_HEADERS = frozenset(
     }
 )
 _REPLY_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+_REQUEST_IDS = (b"x-request-id", b"request-id")
 MAX_REPLY_HEADER = 4096
 
 _ASKS_USAGE = b'{"include_usage":true}'
@@ -97,15 +99,23 @@ def reply_headers(upstream: Mapping[str, str], request_id: str) -> Headers:
     headers: Headers = []
     named = False
     for name, value in upstream.items():
-        lower = name.lower()
-        if lower in _REPLY_HEADERS or lower.startswith(_REPLY_PREFIXES):
-            headers.append((lower.encode("latin-1"), value[:MAX_REPLY_HEADER].encode("latin-1", "replace")))
-            named = named or lower in ("x-request-id", "request-id")
+        kept = _kept(name)
+        if kept is not None:
+            headers.append((kept, value[:MAX_REPLY_HEADER].encode("latin-1", "replace")))
+            named = named or kept in _REQUEST_IDS
     ident = request_id.encode()
     headers.append((b"tidegate-request-id", ident))
     if not named:
         headers += [(b"x-request-id", ident), (b"request-id", ident)]
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _kept(name: str) -> bytes | None:
+    """A reply header's name as it goes on; None for one that stays here."""
+    lower = name.lower()
+    goes_on = lower in _REPLY_HEADERS or lower.startswith(_REPLY_PREFIXES)
+    return lower.encode("latin-1", "replace") if goes_on else None
 
 
 def scrubbed(raw: bytes, secrets: Iterable[str]) -> bytes:

@@ -11,6 +11,7 @@ from tidegate.policy.keyformat import ID_LENGTH, SECRET_LENGTH, assemble, key_id
 
 _HINT = "Send a Tidegate key (tg_...) as `Authorization: Bearer` or `x-api-key`."
 _NOBODY = "0" * 64
+MAX_VERIFIED = 4096
 
 
 def mint() -> tuple[str, str]:
@@ -34,12 +35,27 @@ class Keyring:
     def __init__(self, keys: Iterable[Key], pepper: bytes) -> None:
         self._keys = {key.id: key for key in keys}
         self._pepper = pepper
+        self._verified: dict[str, Key] = {}
 
     def verify(self, text: str, now_us: int) -> Key:
         """The key this text is. Raises Unauthenticated (invalid, revoked or expired).
 
-        An unknown id costs the same HMAC and comparison as a known one (case 5).
+        An unknown id costs the same HMAC and comparison as a known one (case 5). A key that was verified
+        before is known at once; whether it is revoked or expired is asked every time.
         """
+        key = self._verified.get(text)
+        if key is None:
+            key = self._verify(text)
+            if len(self._verified) >= MAX_VERIFIED:
+                self._verified.clear()
+            self._verified[text] = key
+        if key.revoked_at_us is not None and key.revoked_at_us <= now_us:
+            raise Unauthenticated(f"Key {key.id} was revoked; ask for a new one.", code="revoked_api_key")
+        if key.expires_at_us is not None and key.expires_at_us <= now_us:
+            raise Unauthenticated(f"Key {key.id} has expired; ask for a new one.", code="expired_api_key")
+        return key
+
+    def _verify(self, text: str) -> Key:
         key_id = key_id_of(text)
         if key_id is None:
             raise Unauthenticated(f"That is not a well-formed Tidegate key. {_HINT}")
@@ -47,8 +63,4 @@ class Keyring:
         known = key.mac if key is not None else _NOBODY
         if not hmac.compare_digest(mac_of(text, self._pepper), known) or key is None:
             raise Unauthenticated(f"No such key. {_HINT}")
-        if key.revoked_at_us is not None and key.revoked_at_us <= now_us:
-            raise Unauthenticated(f"Key {key_id} was revoked; ask for a new one.", code="revoked_api_key")
-        if key.expires_at_us is not None and key.expires_at_us <= now_us:
-            raise Unauthenticated(f"Key {key_id} has expired; ask for a new one.", code="expired_api_key")
         return key
