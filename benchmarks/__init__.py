@@ -1,0 +1,1 @@
+"""Side-by-side measurements of Tidegate against its peers: `python -m benchmarks`."""
