@@ -11,6 +11,7 @@ import msgspec
 from tidegate.control.projector import Projector, Source
 from tidegate.policy.interrupted import closing
 from tidegate.stores.journal import CorruptFrame, Position, Reader, StillLive, boots, is_live, seal
+from tidegate.stores.journal.directory import read_mark
 from tidegate.stores.sqlite.store import Store
 
 SOURCES: tuple[Source, ...] = ("control", "gateway")
@@ -18,6 +19,7 @@ BATCH = 2_000
 """Frames in one transaction: about 50 ms of work."""
 
 CAUGHT_UP_EVERY_US = 1_000_000
+QUIET_US = 1_000_000
 _CAUGHT_UP = """INSERT INTO caught_up (id, at_us) VALUES (1, ?)
 ON CONFLICT (id) DO UPDATE SET at_us = excluded.at_us"""
 
@@ -36,6 +38,7 @@ class Tail:
         self._store, self._root, self._wall_us = store, root, wall_us
         self._readers: dict[tuple[Source, str], Reader] = {}
         self._finished: set[tuple[Source, str]] = set()
+        self._looked: dict[tuple[Source, str], tuple[Position | None, int]] = {}
         self._noted_us = 0
 
     def catch_up(self) -> int:
@@ -72,6 +75,8 @@ class Tail:
 
     def _follow(self, source: Source, directory: Path) -> int:
         boot = directory.name
+        if self._is_quiet(source, directory):
+            return 0
         progress = self.projector.progress(boot, source=source)
         if progress.finished:
             self._finished.add((source, boot))
@@ -90,6 +95,18 @@ class Tail:
             self._alarm(source, boot, position, f"{type(error).__name__}: {error}")
             return 0
         return frames
+
+    def _is_quiet(self, source: Source, directory: Path) -> bool:
+        """True where nothing was written since the last look, which was less than a second ago.
+
+        Looking costs one small read; whether the owner is gone is asked once a second.
+        """
+        now_us, mark = self._wall_us(), read_mark(directory)
+        seen = self._looked.get((source, directory.name))
+        if seen is not None and seen[0] == mark and 0 <= now_us - seen[1] < QUIET_US:
+            return True
+        self._looked[source, directory.name] = (mark, now_us)
+        return False
 
     def _seal_if_free(self, directory: Path) -> None:
         if is_live(directory):
