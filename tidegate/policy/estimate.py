@@ -78,7 +78,8 @@ def learn(calibration: Calibration, *, estimated_raw: int, billed: int) -> Calib
     """The calibration after one bill: a clamped moving average; tiny calls teach nothing."""
     if estimated_raw < MIN_TOKENS_TO_LEARN or billed <= 0:
         return calibration
-    seen = min(max(billed * 1000 // estimated_raw, MIN_RATIO_MILLI), MAX_RATIO_MILLI)
+    seen = billed * 1000 // estimated_raw
+    seen = MIN_RATIO_MILLI if seen < MIN_RATIO_MILLI else min(seen, MAX_RATIO_MILLI)
     weight = min(calibration.calls + 1, WEIGHT)
     moved = calibration.ratio_milli + (seen - calibration.ratio_milli) // weight
     return Calibration(ratio_milli=moved, calls=calibration.calls + 1)

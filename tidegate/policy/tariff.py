@@ -32,6 +32,7 @@ _COUNTED = (*TOKEN_BUCKETS, "searches")
 _counts = attrgetter(*_COUNTED)
 _INPUTS = slice(0, 6)
 _OUTPUTS = slice(6, 9)
+_NOTHING_READ, _NOTHING_WRITTEN = (None,) * 6, (None,) * 3
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -111,12 +112,11 @@ class Tariff:
 
     def _unknown(self, counts: tuple[int | None, ...]) -> tuple[str, ...]:
         """The sides that the card charges for and the usage says nothing of."""
-        sides = []
-        if self.charges_input and not any(count is not None for count in counts[_INPUTS]):
-            sides.append("input")
-        if self.charges_output and not any(count is not None for count in counts[_OUTPUTS]):
-            sides.append("output")
-        return tuple(sides)
+        no_input = self.charges_input and counts[_INPUTS] == _NOTHING_READ
+        no_output = self.charges_output and counts[_OUTPUTS] == _NOTHING_WRITTEN
+        if not (no_input or no_output):
+            return ()
+        return (("input",) if no_input else ()) + (("output",) if no_output else ())
 
 
 def rate_for(card: PriceCard, bucket: str) -> tuple[str | None, str]:
