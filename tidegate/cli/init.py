@@ -128,5 +128,5 @@ def _next_steps(path: Path, env: Mapping[str, str]) -> list[str]:
         f"  1. {first}.",
         f"  2. tidegate check{option}",
         f"  3. tidegate serve{option}",
-        "  4. tidegate keys create --help    (a key for each application)",
+        "  4. tidegate keys create --tenant NAME    (a key for each application)",
     ]
