@@ -28,6 +28,7 @@ from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
 from tidegate.services.features import Features
 from tidegate.services.ledger import Ledger
+from tidegate.services.parent import ends_with_parent
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import Current, state_of
 from tidegate.services.tokens import Calibrations
@@ -205,6 +206,13 @@ async def run_gateway(
     settings: Settings, *, sockets: Sequence[socket.socket], env: Mapping[str, str]
 ) -> None:
     """Serve the data plane on bound sockets until a signal ends it."""
+    with ends_with_parent(env):
+        await _serve_gateway(settings, sockets=sockets, env=env)
+
+
+async def _serve_gateway(
+    settings: Settings, *, sockets: Sequence[socket.socket], env: Mapping[str, str]
+) -> None:
     async with gateway(settings, env=env) as made:
         gc.collect()
         gc.freeze()
@@ -223,13 +231,17 @@ def _say_ready(_: Running) -> None:
     log.info("ready")
 
 
-async def run_control(settings: Settings, path: Path) -> None:
+async def run_control(settings: Settings, path: Path, *, env: Mapping[str, str]) -> None:
     """Run the control process until a signal ends it."""
     # A gateway that is wired here must never load a database driver, so these are imported late.
     from tidegate.control.process import Control, desk  # noqa: PLC0415
 
     log_control = logging.getLogger("tidegate.control")
-    with desk(settings, load_catalog()) as taken, bound(settings.server.control) as sock:
+    with (
+        ends_with_parent(env),
+        desk(settings, load_catalog()) as taken,
+        bound(settings.server.control) as sock,
+    ):
         await Control(taken).run(
             listen=sock, on_ready=lambda: log_control.info("ready; configuration %s", path)
         )

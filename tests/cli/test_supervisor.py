@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,4 +72,15 @@ def test_sigterm_ends_everything_and_leaves_nothing_open(running: Served) -> Non
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(30) == 0
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert not running.layout.socket.exists()
+
+
+def test_children_end_with_a_supervisor_that_was_killed(running: Served) -> None:
+    pids = children(running).values()
+    running.process.kill()
+    running.process.wait()
+    until = time.monotonic() + 30
+    while [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < until, running.log.read_text()[-2000:]
+        time.sleep(0.02)
     assert not running.layout.socket.exists()

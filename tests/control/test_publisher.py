@@ -6,7 +6,7 @@ from tests.control.test_registry import Memory, asked
 from tidegate.config.settings import DeploymentRow, Settings
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry
-from tidegate.model.errors import ConfigError
+from tidegate.model.errors import ConfigError, Unavailable
 from tidegate.providers.catalog import load
 from tidegate.services.clock import Clock
 from tidegate.stores.snapshot import NAME, read_snapshot
@@ -55,3 +55,15 @@ def test_a_configuration_that_cannot_be_served_is_not_published(tmp_path: Path) 
     with pytest.raises(ConfigError):
         publisher(tmp_path, settings=broken).publish(registry())
     assert read_snapshot(tmp_path) is None
+
+
+def test_a_snapshot_that_cannot_be_written_is_owed(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    here, keys = publisher(directory), registry()
+    with pytest.raises(Unavailable, match="recorded"):
+        here.publish_soon(keys)
+    assert here.is_behind
+    directory.mkdir()
+    here.publish_soon(keys)
+    assert not here.is_behind
+    assert read_snapshot(directory) is not None

@@ -11,6 +11,7 @@ import click
 from tidegate.cli.options import checked_settings, config_option, plain_errors
 from tidegate.cli.supervisor import Child, Supervisor
 from tidegate.gateway.listening import bound
+from tidegate.services import parent as parent_process
 
 BACKLOG = 2048
 SOCKET_VARIABLE = "TIDEGATE_LISTEN_FD"
@@ -40,8 +41,9 @@ def command(ctx: click.Context, *, config: str | None) -> None:
     )
     host, port = sock.getsockname()[:2]
     click.echo(f"Tidegate listens on http://{_shown(host)}:{port}", err=True)
-    env = {**os.environ, SOCKET_VARIABLE: str(sock.fileno())}
-    sys.exit(Supervisor(children, env=env, keep_fds=(sock.fileno(),)).run())
+    parent, _ours = os.pipe()  # its write end closes with this process, however that ends
+    env = {**os.environ, SOCKET_VARIABLE: str(sock.fileno()), parent_process.VARIABLE: str(parent)}
+    sys.exit(Supervisor(children, env=env, keep_fds=(sock.fileno(), parent)).run())
 
 
 @command.command("gateway")
@@ -69,7 +71,7 @@ def control_command(config: str | None) -> None:
     _log_plainly("control")
     with plain_errors():
         path, settings = checked_settings(config)
-        asyncio.run(run_control(settings, path))
+        asyncio.run(run_control(settings, path, env=os.environ))
 
 
 def _inherited() -> socket.socket | None:

@@ -22,6 +22,7 @@ from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry, decisions
 from tidegate.control.tail import Tail
 from tidegate.control.upkeep import keep_house
+from tidegate.model.errors import ConfigError
 from tidegate.model.ids import uuid7
 from tidegate.model.provider import Provider
 from tidegate.services.clock import Clock
@@ -39,6 +40,8 @@ TURN_S = 0.1
 NAMES_EVERY, HOUSE_EVERY = 10, 6_000
 """Turns between two looks for plain names (a second), and two rounds of housekeeping (ten minutes)."""
 BACKOFF_S = 2.0
+MAX_SOCKET_PATH = 103
+"""What macOS takes; Linux takes four more."""
 STALE_S = 30.0
 """Without a good turn for this long the process is not ready."""
 
@@ -91,7 +94,7 @@ def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | Non
         registry = Registry(journal, pepper, clock)
         registry.replay(earlier)
         publisher = Publisher(layout.root, settings, catalog, clock)
-        registry.on_change = lambda: publisher.publish(registry)
+        registry.on_change = lambda: publisher.publish_soon(registry)
         snapshot = publisher.publish(registry)
         book = PriceBook.load(snapshot.prices)
         cards = cards_in_use(book, snapshot.deployments, catalog, clock.wall_us())
@@ -150,6 +153,8 @@ class Control:
         """One turn. A store that fails is tried again: the journals keep everything meanwhile."""
         loop = asyncio.get_running_loop()
         try:
+            if self._desk.publisher.is_behind:
+                self._desk.publisher.publish(self._desk.registry)
             await loop.run_in_executor(self._worker, self._desk.catch_up)
             if self._turn % NAMES_EVERY == 0:
                 await loop.run_in_executor(self._worker, self._desk.take_names)
@@ -184,7 +189,13 @@ class _Server(uvicorn.Server):
 
 
 def _unix_socket(path: Path) -> socket.socket:
-    """A listening socket that only its owner may open."""
+    """A listening socket that only its owner may open. Raises ConfigError for a path no socket can have."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise ConfigError(
+            f"{path} is longer than the {MAX_SOCKET_PATH} bytes a Unix socket's path may have; "
+            "set server.state_dir to a shorter one",
+            param="server.state_dir",
+        )
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

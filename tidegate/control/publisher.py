@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tidegate.config.settings import Settings
 from tidegate.control.registry import Registry
-from tidegate.model.errors import ConfigError
+from tidegate.model.errors import ConfigError, Unavailable
 from tidegate.model.provider import Provider
 from tidegate.providers.targets import price_section
 from tidegate.services.clock import Clock
@@ -24,14 +24,28 @@ class Publisher:
         self._catalog = catalog
         self._settings = settings
         self._version = _last_version(directory)
+        self.is_behind = True
 
     def configure(self, settings: Settings) -> None:
         """Take another configuration into the next snapshot."""
         self._settings = settings
 
+    def publish_soon(self, registry: Registry) -> None:
+        """Publish now, or say that it will be done when the disk takes it: the decision itself is kept.
+
+        Raises Unavailable in the second case.
+        """
+        try:
+            self.publish(registry)
+        except OSError as error:
+            raise Unavailable(
+                f"The decision is recorded, but gateways cannot be told yet: {error.strerror}. "
+                "It is tried again until it works."
+            ) from error
+
     def publish(self, registry: Registry) -> Snapshot:
         """Write the snapshot in force from now on. Raises ConfigError when no deployment list can be made."""
-        settings = self._settings
+        settings, self.is_behind = self._settings, True
         deployments, problems = survey(settings, self._catalog)
         errors = [problem for problem in problems if problem.level == "error"]
         if errors:
@@ -50,6 +64,7 @@ class Publisher:
             currency=settings.report.currency,
         )
         write_snapshot(self._directory, snapshot)
+        self.is_behind = False
         return snapshot
 
 
