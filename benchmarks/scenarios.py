@@ -37,7 +37,14 @@ class Effort:
 
 
 QUICK = Effort(
-    rounds=1, closed_s=1.5, open_s=3, window_s=1.5, ttft_s=2, warm_calls=300, memory_calls=20_000, memory_s=15
+    rounds=1,
+    closed_s=1.5,
+    open_s=2.5,
+    window_s=1.5,
+    ttft_s=2,
+    warm_calls=300,
+    memory_calls=20_000,
+    memory_s=10,
 )
 FULL = Effort(
     rounds=3, closed_s=4, open_s=6, window_s=3, ttft_s=4, warm_calls=2_000, memory_calls=100_000, memory_s=60

@@ -151,6 +151,8 @@ def musts(results: Results) -> list[str]:
         for label, must, value, limit in checks
     ]
     for rival, least in RIVALS.items():
+        if rival not in results.peers:
+            continue
         gain = times(per_cpu_second(results, OURS), per_cpu_second(results, rival))
         held = "" if gain is None else "held" if gain >= least else "**not held**"
         lines.append(f"| calls per CPU-second, in {rival}'s | at least {least:g} | {shown(gain)} | {held} |")
