@@ -83,8 +83,7 @@ class Body:
 
     def get(self, name: str, kind: type[T]) -> T | None:
         """Return a field as `kind`; None when it is absent or null. Raises WrongType with its path."""
-        found = self.value(name)
-        if found is None:
+        if name not in self._spans or (found := self.value(name)) is None:
             return None
         try:
             return _decoder(kind).decode(found)

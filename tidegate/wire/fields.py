@@ -69,7 +69,9 @@ def string_of(body: Body, name: str) -> str:
 
 
 def text_of(raw: bytes) -> str:
-    """Return raw JSON that is a string; empty when it is something else."""
+    """Return raw JSON that is a string; empty when it is something else, or nothing."""
+    if not raw:
+        return ""
     try:
         return _string.decode(raw)
     except msgspec.DecodeError:
@@ -84,6 +86,8 @@ def is_zero(body: Body, name: str) -> bool:
 
 def string_map(raw: bytes) -> dict[str, str]:
     """Return the string values of a JSON object, bounded; empty when it is no object."""
+    if not raw:
+        return {}
     try:
         pairs = _metadata.decode(raw)
     except (msgspec.DecodeError, RecursionError):

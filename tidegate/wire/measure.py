@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tidegate.model.request import Part
 
 _HIGH = bytes(range(128, 256))
+NO_PART = Part()
 
 
 def text_size(text: str) -> tuple[int, int]:
@@ -48,4 +49,6 @@ class Tally:
 
     def part(self) -> Part:
         """Return the sums."""
+        if not self.size_bytes:
+            return NO_PART
         return Part(size_bytes=self.size_bytes, text_bytes=self.text_bytes, ascii_bytes=self.ascii_bytes)
