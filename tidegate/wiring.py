@@ -22,8 +22,8 @@ from tidegate.gateway.routes import Application
 from tidegate.gateway.server import Running, serve
 from tidegate.model.errors import ConfigError
 from tidegate.model.ids import uuid7
-from tidegate.providers.aiohttp_transport import AiohttpTransport
 from tidegate.providers.catalog import load as load_catalog
+from tidegate.providers.direct_transport import DirectTransport
 from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
 from tidegate.services.features import Features
@@ -58,6 +58,15 @@ class Gateway:
 def boot_id(clock: Clock) -> str:
     """A new boot's name; it sorts by time."""
     return uuid7(clock.wall_us(), clock.random_bits(62))
+
+
+def transport_of(settings: Settings) -> Transport:
+    """The client that calls providers."""
+    if settings.server.transport == "aiohttp":
+        from tidegate.providers.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - only where wanted
+
+        return AiohttpTransport()
+    return DirectTransport()
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -95,7 +104,7 @@ async def gateway(
     ledger.note(
         "gateway_started", version=__version__, snapshot=current.state.version if current.state else 0
     )
-    own_transport = transport or AiohttpTransport()
+    own_transport = transport or transport_of(settings)
     keeping = asyncio.create_task(keeper.keep())
     try:
         yield Gateway(

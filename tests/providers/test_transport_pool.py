@@ -3,38 +3,35 @@
 import contextlib
 import threading
 
-import aiohttp
 import pytest
-from aiohttp.connector import Connection
 
 from tests.support.raw_server import PATIENCE_S, Peer, RawServer, echo
 from tests.support.transport_session import (
     CHUNKED,
+    GROUNDS,
     HEADERS,
     LIMITS,
-    LOOPS,
+    Ground,
     fetch,
     run,
     wait_for,
 )
-from tidegate.providers.aiohttp_transport import AiohttpTransport
-from tidegate.providers.attempt import Connector
-from tidegate.providers.transport import PhaseLimits, TransportError
+from tidegate.providers.transport import PhaseLimits, Transport, TransportError
 
-pytestmark = pytest.mark.parametrize("loop", LOOPS)
+pytestmark = pytest.mark.parametrize("ground", GROUNDS)
 
 
-def test_a_reply_read_to_its_end_gives_the_connection_back(loop: str) -> None:
-    async def session(transport: AiohttpTransport) -> None:
+def test_a_reply_read_to_its_end_gives_the_connection_back(ground: Ground) -> None:
+    async def session(transport: Transport) -> None:
         for number in range(5):
             assert await fetch(transport, server.url, body=b"%d" % number) == b"%d" % number
 
     with RawServer(echo) as server:
-        run(loop, session)
+        run(ground, session)
     assert server.connections == 1
 
 
-def test_a_stream_read_to_its_end_gives_the_connection_back(loop: str) -> None:
+def test_a_stream_read_to_its_end_gives_the_connection_back(ground: Ground) -> None:
     def serve(peer: Peer) -> None:
         while True:
             peer.request()
@@ -42,16 +39,16 @@ def test_a_stream_read_to_its_end_gives_the_connection_back(loop: str) -> None:
             peer.chunk(b"data: [DONE]\n\n")
             peer.send(b"0\r\n\r\n")
 
-    async def session(transport: AiohttpTransport) -> None:
+    async def session(transport: Transport) -> None:
         for _ in range(3):
             assert await fetch(transport, server.url) == b"data: [DONE]\n\n"
 
     with RawServer(serve) as server:
-        run(loop, session)
+        run(ground, session)
     assert server.connections == 1
 
 
-def test_a_reply_that_is_not_read_to_its_end_closes_its_connection(loop: str) -> None:
+def test_a_reply_that_is_not_read_to_its_end_closes_its_connection(ground: Ground) -> None:
     closed = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -64,19 +61,19 @@ def test_a_reply_that_is_not_read_to_its_end_closes_its_connection(loop: str) ->
         else:
             peer.send(b"0\r\n\r\n")
 
-    async def session(transport: AiohttpTransport) -> None:
+    async def session(transport: Transport) -> None:
         async with transport.post(server.url, headers=HEADERS, body=b"{}", limits=LIMITS) as reply:
             assert await anext(reply.chunks()) == b"data: 1\n\n"
         await wait_for(closed)
         await fetch(transport, server.url)
 
     with RawServer(serve) as server:
-        run(loop, session)
+        run(ground, session)
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("size", [2, 100_000])
-def test_a_pooled_connection_that_was_just_closed_is_replaced(loop: str, size: int) -> None:
+def test_a_pooled_connection_that_was_just_closed_is_replaced(ground: Ground, size: int) -> None:
     closed = threading.Event()
     body = b"x" * size
 
@@ -86,67 +83,18 @@ def test_a_pooled_connection_that_was_just_closed_is_replaced(loop: str, size: i
             peer.sock.close()
             closed.set()
 
-    async def session(transport: AiohttpTransport) -> None:
+    async def session(transport: Transport) -> None:
         assert await fetch(transport, server.url, body=body) == body
         assert closed.wait(PATIENCE_S)  # in the loop's own thread, so that it cannot notice by itself
         assert await fetch(transport, server.url, body=body) == body
 
     with RawServer(serve) as server:
-        run(loop, session)
+        run(ground, session)
     assert server.connections == 2
 
 
-class ClosingConnector(Connector):
-    """Loses the first `losses` connections between handing them out and the write."""
-
-    losses = 1
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[aiohttp.tracing.Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        if self.losses > 0:
-            self.losses -= 1
-            assert connection.transport is not None
-            connection.transport.abort()
-        return connection
-
-
-class ClosingTransport(AiohttpTransport):
-    def __init__(self, losses: int) -> None:
-        super().__init__()
-        self.losses = losses
-
-    def _open(self) -> aiohttp.ClientSession:
-        connector = ClosingConnector(keepalive_s=15)
-        connector.losses = self.losses
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-
-def test_a_post_lost_before_its_write_is_sent_once_more(loop: str) -> None:
-    async def session(transport: AiohttpTransport) -> None:
-        assert await fetch(transport, server.url, body=b"again") == b"again"
-
-    with RawServer(echo) as server:
-        run(loop, session, ClosingTransport(losses=1))
-
-
-def test_a_post_lost_twice_before_its_write_is_given_up_unsent(loop: str) -> None:
-    async def session(transport: AiohttpTransport) -> None:
-        with pytest.raises(TransportError) as caught:
-            await fetch(transport, server.url)
-        assert (caught.value.phase, caught.value.sent, caught.value.got_bytes) == ("send", "no", False)
-
-    with RawServer(echo) as server:
-        run(loop, session, ClosingTransport(losses=2))
-    assert server.connections <= 2
-
-
-def test_abort_after_the_end_leaves_the_pool_alone(loop: str) -> None:
-    async def session(transport: AiohttpTransport) -> None:
+def test_abort_after_the_end_leaves_the_pool_alone(ground: Ground) -> None:
+    async def session(transport: Transport) -> None:
         async with transport.post(server.url, headers=HEADERS, body=b"{}", limits=LIMITS) as first:
             await first.read(10)
             async with transport.post(server.url, headers=HEADERS, body=b"{}", limits=LIMITS) as second:
@@ -154,20 +102,20 @@ def test_abort_after_the_end_leaves_the_pool_alone(loop: str) -> None:
                 assert await second.read(10) == b"{}"
 
     with RawServer(echo) as server:
-        run(loop, session)
+        run(ground, session)
     assert server.connections == 1
 
 
 @pytest.mark.parametrize(("connect_s", "first_byte_s"), [(0.05, 5), (5, 0.05)])
 def test_a_call_waits_for_a_place_only_as_long_as_its_limits(
-    loop: str, connect_s: float, first_byte_s: float
+    ground: Ground, connect_s: float, first_byte_s: float
 ) -> None:
     def serve(peer: Peer) -> None:
         peer.request()
         peer.send(CHUNKED)
         peer.drain()
 
-    async def session(transport: AiohttpTransport) -> None:
+    async def session(transport: Transport) -> None:
         async with transport.post(server.url, headers=HEADERS, body=b"{}", limits=LIMITS):
             short = PhaseLimits(connect_s=connect_s, first_byte_s=first_byte_s, idle_s=5)
             with pytest.raises(TransportError) as caught:
@@ -176,10 +124,10 @@ def test_a_call_waits_for_a_place_only_as_long_as_its_limits(
         assert (caught.value.phase, caught.value.sent) == ("connect", "no")
 
     with RawServer(serve) as server:
-        run(loop, session, AiohttpTransport(limit_per_host=1))
+        run(ground, session, limit_per_host=1)
 
 
-def test_a_reader_that_pauses_pauses_the_provider(loop: str) -> None:
+def test_a_reader_that_pauses_pauses_the_provider(ground: Ground) -> None:
     # trap S13
     size = 100_000_000
     sent: list[int] = []
@@ -197,12 +145,12 @@ def test_a_reader_that_pauses_pauses_the_provider(loop: str) -> None:
         blocked.set()
         assert closed.wait(PATIENCE_S)
 
-    async def session(transport: AiohttpTransport) -> None:
+    async def session(transport: Transport) -> None:
         async with transport.post(server.url, headers=HEADERS, body=b"{}", limits=LIMITS) as reply:
             assert len(await anext(reply.chunks())) <= 512 * 1024
             await wait_for(blocked)
         closed.set()
 
     with RawServer(serve) as server:
-        run(loop, session)
+        run(ground, session)
     assert sent[0] < 30_000_000

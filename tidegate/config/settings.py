@@ -42,6 +42,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idle_timeout_s: Seconds = 300.0
     total_timeout_s: Seconds = 3_600.0
     drain_timeout_s: Seconds = 30.0
+    transport: Literal["direct", "aiohttp"] = "direct"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,18 +1,17 @@
 """A reply read from aiohttp, with one timer for its idle and total limits."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from tidegate.providers.attempt import Attempt
 from tidegate.providers.failure import body_failure, place
-from tidegate.providers.inflate import ENCODINGS, InflateError, InflateLimitError, Inflater
-from tidegate.providers.transport import Phase, PhaseLimits, ReplyTooLargeError, TransportError
+from tidegate.providers.inflating_reply import InflatingReply
+from tidegate.providers.transport import Phase, PhaseLimits, TransportError
 
 
-class AiohttpReply:
+class AiohttpReply(InflatingReply):
     """See Reply. The idle limit runs only while somebody waits for the provider."""
 
     def __init__(
@@ -24,56 +23,35 @@ class AiohttpReply:
         limits: PhaseLimits,
         deadline_s: float | None,
     ) -> None:
-        self.status = response.status
-        self.headers: CIMultiDictProxy[str] = response.headers
+        super().__init__(url)
+        self._headers: CIMultiDictProxy[str] = response.headers
         self._response = response
         self._content = response.content
         self._attempt = attempt
-        self._url = url
         self._idle_s = limits.idle_s
         self._deadline_s = deadline_s
         self._loop = asyncio.get_running_loop()
         self._waiting_since_s: float | None = None
         self._failure: TransportError | None = None
-        self._inflater: Inflater | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._taken_bytes = 0
 
-    def inflate(self, limit_bytes: int) -> None:
-        """Prepare for a compression that was not asked for. Raises TransportError for an unknown one."""
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding in ("", "identity"):
-            return
-        if encoding not in ENCODINGS:
-            text = f"the reply of {place(self._url)} has a content-encoding that was not asked for"
-            raise TransportError(text, sent="maybe", got_bytes=True, phase="read")
-        self._inflater = Inflater(limit_bytes)
-        headers = CIMultiDict(self.headers)
-        for gone in ("content-encoding", "content-length"):
-            headers.popall(gone, None)
-        self.headers = CIMultiDictProxy(headers)
+    @property
+    def status(self) -> int:
+        """See Reply.status."""
+        return self._response.status
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """See Reply.chunks."""
-        return _Pieces(self) if self._inflater is None else self._inflated(self._inflater)
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """See Reply.headers."""
+        return self._headers
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """See Reply.read."""
-        pieces: list[bytes] = []
-        left = limit_bytes
-        unpacked = None if self._inflater is None else self._inflated(self._inflater)
-        while piece := await (self.next_piece() if unpacked is None else anext(unpacked, b"")):
-            left -= len(piece)
-            if left < 0:
-                self.abort()
-                text = f"the reply of {place(self._url)} is longer than {limit_bytes} bytes"
-                raise ReplyTooLargeError(text, limit_bytes=limit_bytes)
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def abort(self) -> None:
-        """See Reply.abort."""
-        self._fail("read", "was given up here")
+    def give_up(self, phase: Phase, what: str) -> None:
+        """Close the connection at once; a reader gets a TransportError."""
+        if self._failure is None:
+            text = f"the reply of {place(self._url)} {what}"
+            self._failure = TransportError(text, sent="maybe", got_bytes=True, phase=phase)
+        self.leave()
 
     def leave(self) -> None:
         """Settle the connection: back to the pool after a whole exchange, else closed now."""
@@ -116,18 +94,11 @@ class AiohttpReply:
         error = None if protocol is None else protocol.exception()
         return error if isinstance(error, OSError) else None
 
-    async def _inflated(self, inflater: Inflater) -> AsyncIterator[bytes]:
-        try:
-            while packed := await self.next_piece():
-                for piece in inflater.feed(packed):
-                    yield piece
-            inflater.finish()
-        except InflateError as error:
-            self._fail("read", f"cannot be inflated: {error}")
-            text = f"the reply of {place(self._url)} cannot be inflated: {error}"
-            if isinstance(error, InflateLimitError):
-                raise ReplyTooLargeError(text, limit_bytes=inflater.limit_bytes) from None
-            raise TransportError(text, sent="maybe", got_bytes=True, phase="read") from None
+    def _hide(self, *names: str) -> None:
+        headers = CIMultiDict(self._headers)
+        for gone in names:
+            headers.popall(gone, None)
+        self._headers = CIMultiDictProxy(headers)
 
     def _wait(self) -> None:
         """Start to count the provider's silence; one timer serves all of a reply's waits."""
@@ -147,32 +118,8 @@ class AiohttpReply:
         now_s = self._loop.time()
         since_s = self._waiting_since_s
         if self._deadline_s is not None and now_s >= self._deadline_s:
-            self._fail("total", "is not whole within the limit of the call")
+            self.give_up("total", "is not whole within the limit of the call")
         elif since_s is not None and now_s >= since_s + self._idle_s:
-            self._fail("idle", f"paused for more than {self._idle_s:g} s")
+            self.give_up("idle", f"paused for more than {self._idle_s:g} s")
         else:
             self._watch = self._loop.call_at(self._next_look_s(now_s), self._look)
-
-    def _fail(self, phase: Phase, what: str) -> None:
-        if self._failure is None:
-            text = f"the reply of {place(self._url)} {what}"
-            self._failure = TransportError(text, sent="maybe", got_bytes=True, phase=phase)
-        self.leave()
-
-
-class _Pieces:
-    """The body as it comes; an object, since an abandoned generator would clean up late."""
-
-    __slots__ = ("_reply",)
-
-    def __init__(self, reply: AiohttpReply) -> None:
-        self._reply = reply
-
-    def __aiter__(self) -> "_Pieces":
-        return self
-
-    async def __anext__(self) -> bytes:
-        piece = await self._reply.next_piece()
-        if not piece:
-            raise StopAsyncIteration
-        return piece

@@ -53,9 +53,7 @@ def no_head_in_time(url: str, *, uploaded: bool, got_bytes: bool) -> TransportEr
     return TransportError(text, sent="maybe", got_bytes=got_bytes, phase=phase)
 
 
-def lost_before_head(
-    error: Exception | None, url: str, *, uploaded: bool, got_bytes: bool
-) -> TransportError:
+def lost_before_head(error: Exception | None, url: str, *, uploaded: bool, got_bytes: bool) -> TransportError:
     """Word a connection that ended before a reply's head was whole."""
     where = place(url)
     phase: Phase = "read" if got_bytes else "first_byte" if uploaded else "send"

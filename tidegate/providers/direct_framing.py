@@ -17,6 +17,7 @@ _PREFIX = b"HTTP/1."
 _SINGLE = frozenset({"content-length", "transfer-encoding", "content-encoding"})
 _NO_BODY = frozenset({204, 304})
 _MAX_NAMES = 2048
+_MAX_NAME_BYTES = 64
 T = TypeVar("T")
 _names: dict[bytes, str] = {}
 
@@ -79,6 +80,7 @@ class Framing:
         "_parsed",
         "_parser",
         "_tail",
+        "_until_close",
         "got_bytes",
         "has_head",
         "headers",
@@ -97,9 +99,9 @@ class Framing:
         self.got_bytes = self.has_head = self.whole = self.odd = False
         self._held = bytearray()
         self._fields: dict[str, str] = {}
-        self._begun = self._parsed = self._ended = self._keep_alive = False
+        self._begun = self._parsed = self._ended = self._keep_alive = self._until_close = False
         self._interim = 0
-        self._left: int | None = None
+        self._left = 0
         self._parser: HttpResponseParser | None = None
         self._bare_bytes = 0
         self._tail = b""
@@ -119,7 +121,7 @@ class Framing:
             self.odd = True
         elif self._parser is not None:
             self._chunks(self._parser, data)
-        elif self._left is None:
+        elif self._until_close:
             self._body(data)
         else:
             if len(data) > self._left:
@@ -131,9 +133,13 @@ class Framing:
 
     def end(self) -> bool:
         """Say whether the reply is whole, now that its connection has ended."""
-        if self.has_head and self._left is None and self._parser is None:
+        if self._until_close:
             self.whole = True
         return self.whole
+
+    def stop(self) -> None:
+        """Let go of the parser, which holds on to this object; nothing more may be fed."""
+        self._parser = None
 
     def take(self) -> bytes:
         """Return the unread body, empty when there is none."""
@@ -185,7 +191,8 @@ class Framing:
             raise MalformedError("is not HTTP/1.x")
         if head.count(b"\r\n") > MAX_FIELDS + 2:
             raise MalformedError("has too many header fields")
-        self._fields = fields = {}
+        fields: dict[str, str] = {}
+        self._fields = fields
         self._begun = self._parsed = self._ended = False
         parser = HttpResponseParser(self)
         try:
@@ -224,14 +231,14 @@ class Framing:
         if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
             raise MalformedError("has a content-length that is none")
         if self.status in _NO_BODY:
-            self._left, self.whole = 0, True
+            self.whole = True
         elif coding is not None:
             self._parser = parser
         elif length is not None:
             self._left = int(length)
             self.whole = self._left == 0
         else:
-            self._keep_alive = False
+            self._until_close, self._keep_alive = True, False
 
     def _chunks(self, parser: HttpResponseParser, data: bytes) -> None:
         before = self.unread_bytes
@@ -247,8 +254,6 @@ class Framing:
             self.odd = broken or tail[1:] != _END or tail[:1] == b"\n"
             return
         if broken:
-            self._parser = None
-            self._left = 0
             raise MalformedError("has a malformed chunk")
         self._bare_bytes = self._bare_bytes + len(data) if self.unread_bytes == before else 0
         if self._bare_bytes > MAX_BARE_BYTES:
@@ -287,7 +292,7 @@ class Framing:
 
 def _learn(name: bytes) -> str:
     """Return a field's name in lower case, the same object each time."""
-    if len(_names) >= _MAX_NAMES:
-        _names.clear()
-    _names[name] = lower = name.decode("latin-1").lower()
+    lower = name.decode("latin-1").lower()
+    if len(_names) < _MAX_NAMES and len(name) <= _MAX_NAME_BYTES:
+        _names[name] = lower
     return lower

@@ -14,6 +14,7 @@ _OURS = frozenset(
         "connection",
         "content-length",
         "expect",
+        "host",
         "keep-alive",
         "proxy-connection",
         "te",
@@ -36,7 +37,6 @@ class Target:
 
     origin: Origin
     line: bytes
-    host: bytes
 
 
 @lru_cache(maxsize=1024)
@@ -53,32 +53,28 @@ def target(url: str) -> Target:
         raise ValueError("not a URL of http or https with a host")
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise ValueError("a URL with a user or a password")
-    line = f" {path} HTTP/1.1\r\naccept-encoding: identity\r\n"
-    named = f"host: {authority}\r\n"
-    if not (line + named).isascii() or (line + named).count("\r\n") != 3 or line.count(" ") != 3:
+    line = f" {path} HTTP/1.1\r\nhost: {authority}\r\naccept-encoding: identity\r\n"
+    if not line.isascii() or len(line.split()) != 6 or line.count("\r") != 3 or line.count("\n") != 3:
         raise ValueError("not a URL of http or https with a host")
-    return Target((tls, host, port), line.encode(), named.encode())
+    return Target((tls, host, port), line.encode())
 
 
 def request_head(method: bytes, to: Target, headers: Mapping[str, str], body_bytes: int | None) -> bytes:
     """Return a head with its blank line. Raises ValueError for a field that would break it (case 14)."""
     fields: list[str] = []
-    host = to.host
     for name, value in headers.items():
         prefix = _prefixes.get(name)
         if prefix is None:
             prefix = _learn(name)
         if prefix:
             fields += (prefix, value, "\r\n")
-            if prefix == "host: ":
-                host = b""
     if body_bytes is not None:
         fields.append(f"content-length: {body_bytes}\r\n")
     text = "".join(fields)
     lines = (len(fields) + 2) // 3
     if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
         raise ValueError("a header holds a control character")
-    return b"%b%b%b%b\r\n" % (method, to.line, host, text.encode())
+    return b"%b%b%b\r\n" % (method, to.line, text.encode())
 
 
 def _learn(name: str) -> str:
@@ -88,5 +84,5 @@ def _learn(name: str) -> str:
     if len(_prefixes) >= _MAX_NAMES:
         _prefixes.clear()
     lower = name.lower()
-    _prefixes[name] = prefix = "" if lower in _OURS else "host: " if lower == "host" else f"{name}: "
+    _prefixes[name] = prefix = "" if lower in _OURS else f"{name}: "
     return prefix

@@ -1,0 +1,164 @@
+"""A reply read from our own client's connection, with its idle and total limits."""
+
+import asyncio
+
+from tidegate.providers import direct_failure as words
+from tidegate.providers.direct_connection import Connection
+from tidegate.providers.direct_framing import Framing, Headers, InterimError, MalformedError
+from tidegate.providers.inflating_reply import InflatingReply
+from tidegate.providers.transport import Phase, PhaseLimits, TransportError
+
+MAX_UNREAD_BYTES = 256 * 1024
+
+
+class DirectReply(InflatingReply):
+    """See Reply. It is made with its request; `head` waits until status and headers are there.
+
+    The idle limit runs only while somebody waits for the provider. Once the body is whole the connection is
+    back in its pool, be it read or not.
+    """
+
+    def __init__(
+        self, connection: Connection, *, url: str, limits: PhaseLimits, deadline_s: float | None
+    ) -> None:
+        super().__init__(url)
+        self._connection: Connection | None = connection
+        self._framing = Framing()
+        self._idle_s = limits.idle_s
+        self._deadline_s = float("inf") if deadline_s is None else deadline_s
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: TransportError | None = None
+        self._headers: Headers | None = None
+
+    @property
+    def status(self) -> int:
+        """See Reply.status."""
+        return self._framing.status
+
+    @property
+    def headers(self) -> Headers:
+        """See Reply.headers."""
+        return self._framing.headers if self._headers is None else self._headers
+
+    async def head(self) -> TransportError | None:
+        """Wait for the head; give what kept it from coming."""
+        framing = self._framing
+        while not framing.has_head and self._failure is None:
+            await self._wake_up()
+        if self._connection is not None:
+            self._connection.unwatch(self._deadline_s)
+        return None if framing.has_head else self._failure
+
+    async def next_piece(self) -> bytes:
+        """Give what has come, or wait for it; empty at the end."""
+        framing = self._framing
+        while not framing.pieces:
+            if self._failure is not None:
+                raise self._failure
+            if framing.whole:
+                return b""
+            await self._next_bytes()
+        piece = framing.take()
+        if self._connection is not None:
+            self._connection.resume()
+        return piece
+
+    def give_up(self, phase: Phase, what: str) -> None:
+        """Close the connection at once; a reader gets a TransportError."""
+        if self._failure is None:
+            self._failure = words.in_reply(self._url, what, phase=phase)
+        self._framing.drop_unread()
+        self.leave()
+        self._wake()
+
+    def leave(self) -> None:
+        """Close the connection, unless the body is whole."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._framing.stop()
+            connection.drop()
+
+    def received(self, data: bytes) -> None:
+        """Connection: bytes of this reply."""
+        framing = self._framing
+        try:
+            framing.feed(data)
+        except MalformedError as error:
+            self._refuse(error)
+        if framing.whole:
+            self._settle()
+        elif framing.unread_bytes >= MAX_UNREAD_BYTES and self._connection is not None:
+            self._connection.pause()
+        self._wake()
+
+    def lost(self, error: Exception | None) -> None:
+        """Connection: it has ended."""
+        connection, self._connection = self._connection, None
+        framing = self._framing
+        framing.stop()
+        if self._failure is None and not framing.whole and not (error is None and framing.end()):
+            if framing.has_head:
+                self._failure = words.broken_off(error, self._url)
+            else:
+                uploaded = connection is not None and connection.uploaded
+                self._failure = words.lost_before_head(
+                    error, self._url, uploaded=uploaded, got_bytes=framing.got_bytes
+                )
+        self._wake()
+
+    def expired(self, now_s: float) -> None:
+        """Connection: a time limit has passed."""
+        framing, connection = self._framing, self._connection
+        if connection is None:
+            return
+        if not framing.has_head:
+            self._failure = words.no_head_in_time(
+                self._url, uploaded=connection.uploaded, got_bytes=framing.got_bytes
+            )
+            self.leave()
+            self._wake()
+        elif now_s >= self._deadline_s:
+            self.give_up("total", "is not whole within the limit of the call")
+        else:
+            self.give_up("idle", f"paused for more than {self._idle_s:g} s")
+
+    def _hide(self, *names: str) -> None:
+        self._headers = self.headers.without(*names)
+
+    def _refuse(self, error: MalformedError) -> None:
+        phase: Phase = "first_byte" if isinstance(error, InterimError) else "read"
+        got_bytes = self._framing.got_bytes
+        self._failure = words.in_reply(self._url, str(error), phase=phase, got_bytes=got_bytes)
+        self.leave()
+
+    def _settle(self) -> None:
+        """Give the connection back, or close it where it cannot carry another call."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.finish(reusable=self._framing.reusable)
+
+    async def _next_bytes(self) -> None:
+        """Wait for the provider, and count its silence."""
+        connection = self._connection
+        if connection is None:
+            self._failure = words.in_reply(self._url, "was left", phase="read")
+            return
+        connection.watch(min(self._loop.time() + self._idle_s, self._deadline_s))
+        try:
+            await self._wake_up()
+        finally:
+            if self._connection is connection:
+                connection.unwatch(self._deadline_s)
+
+    async def _wake_up(self) -> None:
+        self._waiter = waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
