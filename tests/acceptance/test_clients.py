@@ -221,6 +221,22 @@ def test_the_billing_line_of_an_agent_does_not_change_its_feature(stage: Stage) 
     assert str(features.pop()).startswith("auto-")
 
 
+@pytest.mark.parametrize("surface", ["responses", "messages"])
+def test_system_prompts_among_the_messages_tell_applications_apart(
+    stage: Stage, surface: str
+) -> None:  # K6, K7
+    features = []
+    for text in ("You label tickets.", "You write poems.", "You label tickets."):
+        said = [
+            {"role": "developer" if surface == "responses" else "system", "content": text},
+            *HELLO["messages"],
+        ]
+        body = {"model": "small", "input": said} if surface == "responses" else {**MESSAGE, "messages": said}
+        answer = ask(stage, f"/v1/{surface}", body)
+        features.append(last_row(stage, answer.headers["tidegate-request-id"])["feature"])
+    assert features[0] == features[2] != features[1]
+
+
 def test_deltas_are_neither_joined_nor_split(stage: Stage) -> None:  # trap K11
     script = '[[script {"text": "a code fence ``` and\\n\\n its newline", "split": 7}]]'
     body = {"model": "small", "stream": True, "messages": [{"role": "user", "content": script}]}

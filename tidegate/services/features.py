@@ -1,5 +1,7 @@
 """Names for applications that name nothing: `auto-` and the start of their fingerprint."""
 
+from hashlib import blake2b
+
 from tidegate.policy.fingerprint import fingerprint
 
 AUTO_HEX = 6
@@ -35,11 +37,15 @@ class Fingerprints:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, str], str] = {}
+        self._known: dict[tuple[bytes, str, bytes], str] = {}
 
     def of(self, key: bytes, system_text: str, tools_raw: bytes, *, hashed: str) -> str:
-        """The fingerprint under a tenant's key; `hashed` is the keyed hash of the same tools and system."""
-        seen = (key, hashed)
+        """The fingerprint under a tenant's key; `hashed` is the keyed hash of the prompt before its messages.
+
+        That hash covers the tools, which are long. It does not cover a system prompt that stands among the
+        messages, as Responses and agents send it, so the text is hashed besides.
+        """
+        seen = (key, hashed, blake2b(system_text.encode("utf-8", "replace"), digest_size=16).digest())
         print_ = self._known.get(seen)
         if print_ is None:
             if len(self._known) >= MAX_REMEMBERED:
