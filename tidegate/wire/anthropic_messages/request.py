@@ -140,6 +140,7 @@ class _Reader:
         """Read each message; what is no list of messages counts as history, and the provider judges it."""
         read = fields.elements(raw, _messages, _message, "messages")
         if read is None:
+            self.pieces.append(raw)
             self.history.size_bytes += len(raw)
             self.history.add_json(raw)
             return

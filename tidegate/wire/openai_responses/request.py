@@ -142,6 +142,7 @@ class _Reader:
             return
         read = fields.elements(raw, _items, _item, "input")
         if read is None:
+            self.pieces.append(raw)
             self._opaque(raw)
             return
         items, raws = read
