@@ -158,7 +158,6 @@ def _application(
         current=current,
         ledger=ledger,
         authenticator=Authenticator(LoginGuard()),
-        max_body_bytes=server.max_body_bytes,
     )
 
 

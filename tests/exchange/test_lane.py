@@ -18,6 +18,9 @@ class Reader:
         self.reads = asyncio.Event()
         self.reads.set()
 
+    async def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        raise AssertionError("answered elsewhere")
+
     async def start(self, status: int, headers: Headers) -> None:
         raise AssertionError("started elsewhere")
 

@@ -103,6 +103,10 @@ class FakeClient:
     def __post_init__(self) -> None:
         self.reads.set()
 
+    async def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        await self.start(status, headers)
+        await self.write(body, more=False)
+
     async def start(self, status: int, headers: Headers) -> None:
         assert not self.status, "a reply was started twice"
         if not self.gone:

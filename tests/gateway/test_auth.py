@@ -1,6 +1,13 @@
 import pytest
 
-from tidegate.gateway.auth import MAX_ADDRESSES, Authenticator, LoginGuard, credentials, tidegate_key
+from tidegate.gateway.auth import (
+    MAX_ADDRESSES,
+    Authenticator,
+    LoginGuard,
+    credentials,
+    query_credentials,
+    tidegate_key,
+)
 from tidegate.model.errors import BadRequest, RateLimited, Unauthenticated
 from tidegate.model.identity import Key
 from tidegate.policy.keyformat import assemble
@@ -29,9 +36,9 @@ def test_the_key_is_found_wherever_an_sdk_puts_it(name: str, value: str) -> None
 
 def test_the_query_key_is_read_only_where_the_path_allows_it() -> None:  # trap K2
     query = f"alt=sse&key={KEY}".encode()
-    assert tidegate_key(credentials([], query, query_key=True)) == KEY
+    assert tidegate_key(query_credentials(query)) == KEY
     with pytest.raises(Unauthenticated):
-        tidegate_key(credentials([], query))
+        tidegate_key(credentials([]))
 
 
 def test_a_foreign_credential_beside_ours_is_ignored() -> None:  # trap K2

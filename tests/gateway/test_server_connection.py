@@ -15,7 +15,7 @@ from tests.support.guarded_server import (
     until,
     until_closed,
 )
-from tidegate.gateway.cycle import client_of, read_body
+from tidegate.gateway.cycle import client_of
 from tidegate.gateway.limits import Limits
 
 GET = b"GET /v1/x HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -105,7 +105,7 @@ def test_clock_does_not_run_while_the_application_works() -> None:
     limits = Limits(first_byte_s=0.3)
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await read_body(receive, 10)
+        await client_of(scope).body()
         link = scope["extensions"]["tidegate"].link
         await until(lambda: link._timer is None)
         await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -136,14 +136,14 @@ class Held:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1
         client = client_of(scope)
-        client.on_disconnect(self._gone)
-        await read_body(receive, 100)
+        client.on_gone(self._gone)
+        await client_of(scope).body()
         if self.streaming:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
         await self.go.wait()
         self.late += client.gone
-        client.on_disconnect(self._gone)
+        client.on_gone(self._gone)
         await send({"type": "http.response.body", "body": b"data: 2\n\n"})
         self.ended += 1
 
@@ -184,7 +184,7 @@ def test_callback_is_not_called_for_a_complete_reply() -> None:
     called: list[bool] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        client_of(scope).on_disconnect(lambda: called.append(True))
+        client_of(scope).on_gone(lambda: called.append(True))
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
@@ -307,13 +307,13 @@ def test_head_of_a_reply_does_not_wait_for_its_body() -> None:
 @pytest.mark.parametrize("size", [0, 10, 65_536, 65_537, 1_000_000])
 def test_head_and_body_arrive_in_order_whatever_the_size(size: int) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"content-length", b"%d" % size), (b"connection", b"close")]
+        headers = [(b"content-length", b"%d" % size)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"a" * size})
 
     async def main() -> bytes:
         async with site(None, app) as here:
-            return await here.talk(GET)
+            return await here.talk(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
 
     head, _, body = run(main()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -330,7 +330,7 @@ class Flood:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         client = client_of(scope)
-        client.on_disconnect(self._gone)
+        client.on_gone(self._gone)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while not client.gone:
             await send({"type": "http.response.body", "body": b"a" * 4_096, "more_body": True})

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.support.guarded_server import HOST, run, site, status, until, until_closed
-from tidegate.gateway.cycle import client_of, describe, read_body
+from tidegate.gateway.cycle import client_of, describe
 from tidegate.gateway.limits import Limits
-from tidegate.model.errors import ClientGone, NotFound, TooLarge
+from tidegate.model.errors import ClientGone, NotFound
 
 GET = b"GET /v1/x HTTP/1.1\r\n" + HOST + b"\r\n"
 SECRET = "the patient is called Smith"
@@ -75,7 +75,7 @@ def test_failing_disconnect_callback_is_logged_and_harms_nothing(caplog: pytest.
         raise ValueError(SECRET)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        client_of(scope).on_disconnect(fail)
+        client_of(scope).on_gone(fail)
         waiting.set()
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -97,7 +97,7 @@ def test_failing_application_is_not_told_that_its_client_left() -> None:
     called: list[bool] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        client_of(scope).on_disconnect(lambda: called.append(True))
+        client_of(scope).on_gone(lambda: called.append(True))
         raise NotFound("no such thing")
 
     assert (status(talked(app)), called) == (404, [])
@@ -156,37 +156,77 @@ def test_receive_says_disconnect_after_the_body_and_the_end() -> None:
     assert kinds == ["http.request", "http.disconnect"]
 
 
-def feeding(*messages: dict[str, Any]) -> Any:
-    left = list(messages)
+def test_body_in_one_read_is_handed_on_once() -> None:
+    got: list[bytes] = []
 
-    async def receive() -> dict[str, Any]:
-        return left.pop(0)
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        client = client_of(scope)
+        got.extend((await client.body(), await client.body()))
+        await client.reply(200, [], b"")
 
-    return receive
+    async def main() -> bytes:
+        async with site(None, app) as here:
+            return await here.talk(b"POST / HTTP/1.0\r\n" + HOST + b"content-length: 3\r\n\r\n", b"a", b"bc")
 
-
-def part(body: bytes, *, more: bool) -> dict[str, Any]:
-    return {"type": "http.request", "body": body, "more_body": more}
-
-
-def test_read_body_hands_on_a_whole_body_without_a_copy() -> None:
-    body = b"abcd" * 100
-    assert asyncio.run(read_body(feeding(part(body, more=False)), 1_000)) is body
+    assert (status(run(main())), got) == (200, [b"abc", b""])
 
 
-def test_read_body_joins_pieces_of_other_servers() -> None:
-    pieces = (part(b"ab", more=True), part(b"", more=True), part(b"cd", more=False))
-    assert asyncio.run(read_body(feeding(*pieces), 4)) == b"abcd"
+def test_body_that_never_became_whole_says_that_the_client_left() -> None:
+    got: list[type[BaseException]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await client_of(scope).body()
+        except ClientGone as error:
+            got.append(type(error))
+
+    async def main() -> None:
+        async with site(None, app) as here:
+            _, writer = await here.connect()
+            writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 3\r\n\r\na")
+            await until(lambda: here.running.calls == 1)
+            writer.close()
+            await until(lambda: here.running.calls == 0)
+
+    run(main())
+    assert got == [ClientGone]
 
 
-def test_read_body_refuses_at_the_limit() -> None:
-    with pytest.raises(TooLarge):
-        asyncio.run(read_body(feeding(part(b"ab", more=True), part(b"cd", more=True)), 3))
+@pytest.mark.parametrize(
+    ("name", "value"), [(b"x-a", b"1\r\nx-b: 2"), (b"x-a\r\nx-b", b"1"), (b"x-a", b"1\n"), (b"x-a", b"\0")]
+)
+def test_header_that_would_break_the_head_is_never_sent(name: bytes, value: bytes) -> None:  # case 14
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await client_of(scope).reply(200, [(name, value)], b"")
+
+    reply = talked(app)
+    assert (status(reply), b"x-b" in reply) == (500, False)
 
 
-def test_read_body_says_that_the_client_left() -> None:
-    with pytest.raises(ClientGone):
-        asyncio.run(read_body(feeding(part(b"ab", more=True), {"type": "http.disconnect"}), 3))
+def test_whole_reply_states_its_length_and_a_head_reply_has_no_body() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await client_of(scope).reply(200, [], b"a" * 100_000)
+
+    async def main() -> tuple[bytes, bytes]:
+        async with site(None, app) as here:
+            ask = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+            return await here.talk(ask), await here.talk(ask.replace(b"GET", b"HEAD"))
+
+    whole, head = run(main())
+    assert b"content-length: 100000\r\n" in whole
+    assert whole.endswith(b"\r\n\r\n" + b"a" * 100_000)
+    assert b"content-length: 100000\r\n" in head
+    assert head.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("wrong", [b"ab", b"abcd"])
+def test_body_of_another_length_than_its_head_says_is_cut(wrong: bytes) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        client = client_of(scope)
+        await client.start(200, [(b"content-length", b"3")])
+        await client.write(wrong, more=False)
+
+    assert b"ab" not in talked(app)
 
 
 def test_describe_leaves_the_message_out() -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from tidegate.gateway.cycle import client_of, read_body
+from tidegate.gateway.cycle import client_of
 from tidegate.gateway.limits import Limits
 from tidegate.gateway.server import App, Running, serve
 from tidegate.model.errors import TidegateError
@@ -95,7 +95,7 @@ def echo(seen: Seen) -> App:
         seen.calls += 1
         seen.scopes.append({name: value for name, value in scope.items() if name != "extensions"})
         assert client_of(scope).gone is False
-        body = await read_body(receive, 1 << 40)
+        body = await client_of(scope).body()
         seen.bodies.append(body)
         length = b"%d" % len(body)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})

@@ -27,12 +27,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Client(Protocol):
     """The far end of one request. Writing waits while the client does not read (trap S13)."""
 
+    async def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole reply; its length is added."""
+        ...
+
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the status line and headers, once."""
+        """Begin a reply that is written in pieces."""
         ...
 
     async def write(self, data: bytes, *, more: bool) -> None:
-        """Send a piece of the body; `more=False` ends it."""
+        """Send a piece of a begun reply; `more=False` ends it."""
         ...
 
     def on_gone(self, callback: Callable[[], object]) -> None:

@@ -74,11 +74,9 @@ async def _plain(journey: Journey, reply: Reply) -> None:
 
 
 async def _send_whole(journey: Journey, status: int, headers: Headers, raw: bytes) -> None:
-    headers.append((b"content-length", str(len(raw)).encode()))
     await journey.entry.synced()
     journey.http = status
-    await journey.client.start(status, headers)
-    await journey.client.write(raw, more=False)
+    await journey.client.reply(status, headers, raw)
     journey.bytes_out = len(raw)
 
 

@@ -9,6 +9,5 @@ from tidegate.wire.refusal import refusal_headers
 async def send_refusal(client: Client, codec: Codec, error: TidegateError, request_id: str) -> int:
     """Send an error reply; give the bytes of its body."""
     body = codec.error_body(error, request_id)
-    await client.start(error.status, refusal_headers(error, request_id, body))
-    await client.write(body, more=False)
+    await client.reply(error.status, refusal_headers(error, request_id), body)
     return len(body)

@@ -10,7 +10,7 @@ from tidegate.services.keys import Keyring
 
 Headers = list[tuple[bytes, bytes]]
 
-_KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 _BEARER = b"bearer "
 MAX_CREDENTIAL = 4096
 
@@ -19,8 +19,8 @@ MAX_ADDRESSES = 10_000
 _MINUTE_US = 60_000_000
 
 
-def credentials(headers: Headers, query: bytes = b"", *, query_key: bool = False) -> list[str]:
-    """Every credential a request carries, in order; `query_key` also reads `?key=` (Gemini's paths)."""
+def credentials(headers: Headers) -> list[str]:
+    """Every credential among a request's headers, in order."""
     found: list[str] = []
     for name, value in headers:
         if name in _KEY_HEADERS:
@@ -28,9 +28,12 @@ def credentials(headers: Headers, query: bytes = b"", *, query_key: bool = False
             if text[:7].lower() == _BEARER:
                 text = text[7:]
             found.append(text.decode("latin-1").strip())
-    if query_key and query:
-        found += [value for name, value in parse_qsl(query.decode("latin-1")) if name == "key"]
     return found
+
+
+def query_credentials(query: bytes) -> list[str]:
+    """Every `?key=` of a target: Gemini's clients send theirs so."""
+    return [value for name, value in parse_qsl(query.decode("latin-1")) if name == "key"]
 
 
 def tidegate_key(found: list[str]) -> str:
@@ -38,6 +41,8 @@ def tidegate_key(found: list[str]) -> str:
 
     Raises Unauthenticated without any, BadRequest with two different ones (case 4).
     """
+    if len(found) == 1 and found[0].startswith(PREFIX):
+        return found[0]
     ours = {text for text in found if text.startswith(PREFIX)}
     if len(ours) == 1:
         return ours.pop()

@@ -7,8 +7,7 @@ import asyncio
 import math
 import socket
 import struct
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,57 +20,7 @@ from tidegate.model.errors import RequestTimeout, TidegateError, Unavailable
 IDLE, HEAD, BODY, RUNNING, SHUT = range(5)
 """What a connection waits for: a first byte, a whole head, a whole body, the application, its own end."""
 
-_JOINED_BYTES = 65_536
 _RESET = struct.pack("ii", 1, 0)
-
-
-class Outlet:
-    """The transport as a cycle sees it: a reply's head leaves with its first piece of body, in one write.
-
-    The head waits for the end of the loop's turn at most. Closing goes through the guard.
-    """
-
-    __slots__ = ("_close", "_head", "_loop", "_transport", "_write", "holds_next", "is_closing")
-
-    def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]
-    ) -> None:
-        self._transport, self._loop, self._close = transport, loop, close
-        self._write = transport.write
-        self._head: bytes | None = None
-        self.holds_next = False
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        """Write, or hold, or write with what was held."""
-        head = self._head
-        if head is not None:
-            self._head = None
-            if len(data) > _JOINED_BYTES:
-                self._transport.writelines((head, data))
-                return
-            data = head + data
-        elif self.holds_next:
-            self.holds_next = False
-            self._head = data
-            self._loop.call_soon(self.flush)
-            return
-        self._write(data)
-
-    def flush(self) -> None:
-        """Write the head that waits, if there is one."""
-        head, self._head = self._head, None
-        if head is not None:
-            self._write(head)
-
-    def drop(self) -> None:
-        """Forget the head that waits: nobody is there."""
-        self._head = None
-
-    def close(self) -> None:
-        """Close in the guard's way, after everything written."""
-        self.flush()
-        self._close()
 
 
 class Connection(HttpToolsProtocol):
@@ -83,6 +32,7 @@ class Connection(HttpToolsProtocol):
 
     limits: ClassVar[Limits]
     gate: ClassVar[Gate]
+    cycle: Cycle | None  # type: ignore[assignment]  # ours, not uvicorn's
 
     def __init__(
         self,
@@ -96,7 +46,6 @@ class Connection(HttpToolsProtocol):
         self._watched = IDLE
         self._raw = 0
         self._keep_alive = True
-        self._outlet: Outlet | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._deadline = math.inf
@@ -115,7 +64,6 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         # With 0 any byte the kernel does not take pauses the writer, so a stalled client is always noticed.
         transport.set_write_buffer_limits(0)
-        self._outlet = Outlet(transport, self.loop, self._close_after_reply)
         if self.gate.draining:
             self._close()
         elif len(self.connections) > self.limits.max_connections:
@@ -141,13 +89,11 @@ class Connection(HttpToolsProtocol):
                 timer.cancel()
         self._timer = self._stall = None
         self._phase = SHUT
-        if isinstance(self.cycle, Cycle):
-            self.cycle.leave()
+        # The running application holds its cycle itself; held here too, each connection is a reference cycle.
+        cycle, self.cycle = self.cycle, None
+        if cycle is not None:
+            cycle.leave()
         super().connection_lost(exc)
-        if self._outlet is not None:
-            self._outlet.drop()
-        # The running application holds its cycle itself; without these, each connection is a reference cycle.
-        self.cycle = self._outlet = None  # type: ignore[assignment]
 
     def eof_received(self) -> None:
         """Take a half-closed connection for a client that left; LLM clients never half-close."""
@@ -157,13 +103,14 @@ class Connection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Finish the running request, if there is one, and close."""
         if self._busy() and self._phase != SHUT:
-            self._keep_alive = self.cycle.keep_alive = False
+            self._keep_alive = False
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
         else:
             self._close()
 
     def _busy(self) -> bool:
-        cycle = cast("Cycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete
 
     def abort(self) -> None:
         """Drop the connection at once; a reply that had started is visibly cut."""
@@ -181,7 +128,8 @@ class Connection(HttpToolsProtocol):
         self._phase = SHUT
         self.transport.close()
 
-    def _close_after_reply(self) -> None:
+    def close_after_reply(self) -> None:
+        """Close once everything written has left."""
         if self._phase in (RUNNING, SHUT):
             self._close()
         else:

@@ -6,15 +6,14 @@ It rests on internals of uvicorn 0.54; `tests/gateway/test_server_pin.py` says w
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, ClassVar, NoReturn
 
 import httptools
-from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from tidegate.gateway.connection import BODY, HEAD, IDLE, RUNNING, SHUT, Connection, Outlet
+from tidegate.gateway.connection import BODY, HEAD, IDLE, RUNNING, SHUT, Connection
 from tidegate.gateway.cycle import Cycle
 from tidegate.gateway.head import CHUNKED, Headers, check_head, decode_path, too_large
 from tidegate.gateway.limits import Gate, Limits
@@ -32,6 +31,7 @@ Render = Callable[[TidegateError, str, Headers], tuple[int, Headers, bytes]]
 It is called for every refusal before the application ran, so it is also where they are counted."""
 
 _CHUNK_FRAME_BYTES = 16
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class _Pipelined(Exception):  # noqa: N818 - a signal through the parser, never seen outside
@@ -78,7 +78,8 @@ class Guarded(Connection):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
             self._parse_failed(exc)
         else:
-            self._watch()
+            if self._chunked or self._phase != RUNNING:
+                self._watch()
         cycle = self._unstarted
         if cycle is not None:
             self._unstarted = None
@@ -88,9 +89,8 @@ class Guarded(Connection):
                 self._start(cycle)
 
     def _start(self, cycle: Cycle) -> None:
-        task = self.loop.create_task(cycle.run_asgi(self.app))
-        self.tasks.add(task)
-        task.add_done_callback(cycle.ended)
+        cycle.task = task = self.loop.create_task(cycle.run(self.app))
+        self.tasks.add(task)  # the cycle takes it out
 
     def _parse_failed(self, exc: Exception) -> None:
         refusal, self._refusal = self._refusal, None
@@ -179,9 +179,9 @@ class Guarded(Connection):
         self._phase = BODY
 
     def _new_cycle(self, method: bytes, version: str, path: str, raw_path: bytes, query: bytes) -> Cycle:
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "asgi": _ASGI,
             "http_version": version,
             "method": method.decode("ascii"),
             "scheme": self.scheme,
@@ -192,23 +192,8 @@ class Guarded(Connection):
             "headers": self.headers,
             "client": self.client,
             "server": self.server,
-            "state": self.app_state.copy(),
         }
-        cycle = Cycle(
-            scope=cast("HTTPScope", scope),
-            transport=cast("asyncio.Transport", self._outlet),
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,  # until the request is whole: see on_message_complete
-            on_response=self.on_response_complete,
-        )
-        cast("Outlet", self._outlet).holds_next = True
-        cycle.link, cycle.gate, cycle.tasks = self, self.gate, self.tasks
+        cycle = Cycle(self, scope)
         scope["extensions"] = {"tidegate": cycle}
         return cycle
 
@@ -218,7 +203,8 @@ class Guarded(Connection):
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body; a chunked one is counted here, a declared one was judged."""
-        cycle = cast("Cycle", self.cycle)
+        cycle = self.cycle
+        assert cycle is not None, "a body follows its head"
         if self._chunked:
             self._body_size += len(body)
             try:
@@ -232,10 +218,10 @@ class Guarded(Connection):
     def on_message_complete(self) -> None:
         """Hand the whole body over; no clock runs while the application works."""
         cycle = self.cycle
-        cycle.more_body = False
+        assert cycle is not None, "a message ends after its head"
         if not cycle.response_started:
             cycle.keep_alive = self._keep_alive
-        cycle.message_event.set()
+        cycle.complete_body()
         self._phase = RUNNING
         self._deadline = math.inf
 
@@ -266,12 +252,12 @@ class Guarded(Connection):
 
     def refuse(self, error: TidegateError) -> None:
         """Answer `error` and close. Into a reply that has started nothing is written: it is cut."""
-        busy = self._busy()
-        if self._phase == SHUT or (busy and self.cycle.response_started):
+        cycle = self.cycle
+        if self._phase == SHUT or (self._busy() and cycle is not None and cycle.response_started):
             self.abort()
             return
-        if busy:
-            cast("Cycle", self.cycle).leave()
+        if cycle is not None:
+            cycle.leave()
         self.transport.write(self._refusal_bytes(error))
         if self._phase == RUNNING or isinstance(error, RequestTimeout):
             self._close()

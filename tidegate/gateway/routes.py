@@ -1,7 +1,7 @@
 """The application: a path to a surface or a page, a key to its owner, and the exchange for the rest."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,9 +10,8 @@ from tidegate.exchange.call import Call, Headers
 from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.refuse import send_refusal
 from tidegate.gateway import models, paths
-from tidegate.gateway.auth import Authenticator, credentials
-from tidegate.gateway.cycle import Client as Wire
-from tidegate.gateway.cycle import client_of, read_body
+from tidegate.gateway.auth import Authenticator, credentials, query_credentials
+from tidegate.gateway.cycle import Cycle, Receive, Send, client_of
 from tidegate.model.errors import MethodNotAllowed, ModelNotFound, NotFound, TidegateError, Unavailable
 from tidegate.model.identity import Key
 from tidegate.model.ids import uuid7
@@ -25,42 +24,9 @@ from tidegate.wire.refusal import refusal_headers
 from tidegate.wire.registry import CODECS, error_codec
 
 Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 
 _LOGIN_STATUSES = (400, 401, 403, 429)
 _JSON = (b"content-type", b"application/json")
-
-
-class HttpClient:
-    """The exchange's client over ASGI."""
-
-    __slots__ = ("_send", "_wire")
-
-    def __init__(self, send: Send, wire: Wire) -> None:
-        self._send = send
-        self._wire = wire
-
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the status line and headers."""
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def write(self, data: bytes, *, more: bool) -> None:
-        """Send a piece of the body; waits while the client does not read (trap S13)."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
-
-    def on_gone(self, callback: Callable[[], object]) -> None:
-        """Call `callback` once when the client hangs up."""
-
-        def left() -> None:
-            callback()
-
-        self._wire.on_disconnect(left)
-
-    @property
-    def gone(self) -> bool:
-        """True once the client has hung up."""
-        return self._wire.gone
 
 
 class Application:
@@ -73,24 +39,22 @@ class Application:
         current: Current,
         ledger: Ledger,
         authenticator: Authenticator,
-        max_body_bytes: int,
     ) -> None:
-        self._max_body_bytes = max_body_bytes
         self._exchange = exchange
         self._current = current
         self._ledger = ledger
         self._authenticator = authenticator
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
         """Answer one request."""
         if scope["type"] != "http":
             return
-        client = HttpClient(send, client_of(scope))
+        client = client_of(scope)
         path: str = scope["path"]
         surface = paths.SURFACES.get(path)
         try:
             if surface is not None:
-                await self._call(scope, surface, receive, client)
+                await self._call(scope, surface, client)
             else:
                 await self._page(scope, path, client)
         except TidegateError as error:
@@ -99,7 +63,7 @@ class Application:
             if not client.gone:
                 raise
 
-    async def _call(self, scope: Scope, surface: Surface, receive: Receive, client: HttpClient) -> None:
+    async def _call(self, scope: Scope, surface: Surface, client: Cycle) -> None:
         """Know the key first; only then is a body read."""
         clock = self._ledger.clock
         started_s, at_us = clock.mono_s(), clock.wall_us()
@@ -107,7 +71,7 @@ class Application:
             raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.")
         key = self._key(scope, at_us)
         try:
-            body = await read_body(receive, self._max_body_bytes)
+            body = await client.body()
         except TidegateError as error:
             await self._refuse(error, scope["path"], surface, scope["headers"], client, who=who_of(key))
             return
@@ -123,7 +87,7 @@ class Application:
         )
         await self._exchange.run(call, client)
 
-    async def _page(self, scope: Scope, path: str, client: HttpClient) -> None:
+    async def _page(self, scope: Scope, path: str, client: Cycle) -> None:
         """Answer what calls no provider: probes and model lists."""
         found = paths.page_of(path)
         if found is None:
@@ -139,8 +103,7 @@ class Application:
             body = msgspec.json.encode({"status": "ready", "snapshot": self._current.state.version})
         else:
             body = b'{"status":"ok"}'
-        await client.start(200, [_JSON, (b"content-length", str(len(body)).encode())])
-        await client.write(b"" if scope["method"] == "HEAD" else body, more=False)
+        await client.reply(200, [_JSON], body)
 
     def _models(self, scope: Scope, model: str) -> bytes:
         key = self._key(scope, self._ledger.clock.wall_us())
@@ -158,10 +121,12 @@ class Application:
         return self._current.state
 
     def _key(self, scope: Scope, now_us: int) -> Key:
+        keyring = self._state().keyring
+        found = credentials(scope["headers"])
+        if scope["query_string"] and scope["path"].startswith("/v1beta/"):
+            found += query_credentials(scope["query_string"])
         address = scope["client"][0] if scope["client"] else ""
-        query_key = scope["path"].startswith("/v1beta/")
-        found = credentials(scope["headers"], scope["query_string"], query_key=query_key)
-        return self._authenticator.key_of(self._state().keyring, found, address, now_us)
+        return self._authenticator.key_of(keyring, found, address, now_us)
 
     async def _refuse(
         self,
@@ -169,7 +134,7 @@ class Application:
         path: str,
         surface: Surface | None,
         headers: Headers,
-        client: HttpClient,
+        client: Cycle,
         who: Who | None = None,
     ) -> None:
         """Refuse what never came to the exchange; a probe of a page leaves no record."""
@@ -184,7 +149,7 @@ class Application:
         ident = self._new_id()
         self._ledger.refuse(error, request_id=ident, surface=paths.SURFACES.get(path))
         body = error_codec(paths.dialect_of(path, headers)).error_body(error, ident)
-        return error.status, refusal_headers(error, ident, body), body
+        return error.status, refusal_headers(error, ident), body
 
     def _new_id(self) -> str:
         clock = self._ledger.clock

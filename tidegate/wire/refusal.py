@@ -5,12 +5,11 @@ from tidegate.model.errors import TidegateError
 Headers = list[tuple[bytes, bytes]]
 
 
-def refusal_headers(error: TidegateError, request_id: str, body: bytes) -> Headers:
-    """Headers of an error reply. `x-should-retry` always (trap K1); request id as each SDK looks for it."""
+def refusal_headers(error: TidegateError, request_id: str) -> Headers:
+    """Headers of an error reply, but its length. `x-should-retry` always (trap K1); request id as each SDK looks for it."""
     ident = request_id.encode()
     headers = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
         (b"x-should-retry", b"true" if error.retryable else b"false"),
         (b"tidegate-error-source", b"tidegate"),
         (b"tidegate-request-id", ident),
