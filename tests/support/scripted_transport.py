@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
-from multidict import CIMultiDict, CIMultiDictProxy
-
 from tidegate.providers.transport import PhaseLimits, ReplyTooLargeError, TransportError
 
 Step = bytes | Exception | Callable[[], Awaitable[object]]
@@ -40,7 +38,7 @@ class OpenReply:
 
     def __init__(self, script: ScriptedReply) -> None:
         self.status = script.status
-        self.headers: Mapping[str, str] = CIMultiDictProxy(CIMultiDict(script.headers))
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in script.headers.items()}
         self.aborted = False
         self.ended = False
         self._steps = deque(script.body)

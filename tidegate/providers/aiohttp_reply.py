@@ -3,7 +3,7 @@
 import asyncio
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 
 from tidegate.providers.attempt import Attempt
 from tidegate.providers.failure import body_failure, place
@@ -23,8 +23,8 @@ class AiohttpReply(InflatingReply):
         limits: PhaseLimits,
         deadline_s: float | None,
     ) -> None:
-        super().__init__(url)
-        self._headers: CIMultiDictProxy[str] = response.headers
+        self._url = url
+        self.headers = _fields(response.headers)
         self._response = response
         self._content = response.content
         self._attempt = attempt
@@ -40,11 +40,6 @@ class AiohttpReply(InflatingReply):
     def status(self) -> int:
         """See Reply.status."""
         return self._response.status
-
-    @property
-    def headers(self) -> CIMultiDictProxy[str]:
-        """See Reply.headers."""
-        return self._headers
 
     def give_up(self, phase: Phase, what: str) -> None:
         """Close the connection at once; a reader gets a TransportError."""
@@ -94,12 +89,6 @@ class AiohttpReply(InflatingReply):
         error = None if protocol is None else protocol.exception()
         return error if isinstance(error, OSError) else None
 
-    def _hide(self, *names: str) -> None:
-        headers = CIMultiDict(self._headers)
-        for gone in names:
-            headers.popall(gone, None)
-        self._headers = CIMultiDictProxy(headers)
-
     def _wait(self) -> None:
         """Start to count the provider's silence; one timer serves all of a reply's waits."""
         self._waiting_since_s = now_s = self._loop.time()
@@ -123,3 +112,11 @@ class AiohttpReply(InflatingReply):
             self.give_up("idle", f"paused for more than {self._idle_s:g} s")
         else:
             self._watch = self._loop.call_at(self._next_look_s(now_s), self._look)
+
+
+def _fields(headers: CIMultiDictProxy[str]) -> dict[str, str]:
+    """The fields with names in lower case; of two of a name the first counts."""
+    fields: dict[str, str] = {}
+    for name, value in headers.items():
+        fields.setdefault(name.lower(), value)
+    return fields

@@ -51,7 +51,6 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_due_s",
-        "_loop",
         "_owner",
         "_paused",
         "_poll",
@@ -63,13 +62,14 @@ class Connection(asyncio.Protocol):
         "_transport",
         "gone",
         "idle_since_s",
+        "loop",
         "lost",
         "uploaded",
     )
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
-        self._loop = loop
+        self.loop = loop
         self._transport: asyncio.Transport | None = None
         self._reader: Reader | None = None
         self._rest: memoryview | None = None
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         if due_s < self._rings_s:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due_s, self._ring)
+            self._timer = self.loop.call_at(due_s, self._ring)
             self._rings_s = due_s
 
     def unwatch(self, due_s: float) -> None:
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
         self._rings_s = _NEVER
         if self._reader is None or self._due_s == _NEVER:
             return
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         if now_s >= self._due_s:
             self._reader.expired(now_s)
         else:

@@ -1,7 +1,6 @@
 """One HTTP/1.1 reply out of bytes cut anywhere (RFC 9112): no socket, no clock, strict."""
 
-from collections.abc import Iterator, Mapping
-from typing import TypeVar, overload
+import re
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -18,7 +17,9 @@ _SINGLE = frozenset({"content-length", "transfer-encoding", "content-encoding"})
 _NO_BODY = frozenset({204, 304})
 _MAX_NAMES = 2048
 _MAX_NAME_BYTES = 64
-T = TypeVar("T")
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t -~\x80-\xff]*)?")
+_CONTROL = re.compile(rb"[^\t\r\n -~\x80-\xff]|\r(?!\n)|(?<!\r)\n")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _names: dict[bytes, str] = {}
 
 
@@ -30,54 +31,21 @@ class InterimError(MalformedError):
     """Replies of status 1xx without end."""
 
 
-class Headers(Mapping[str, str]):
-    """The fields of a head, found in any case and listed in lower case; the first of a name wins."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: dict[str, str]) -> None:
-        self._fields = fields
-
-    def __getitem__(self, name: str) -> str:
-        return self._fields[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
-
-    @overload
-    def get(self, key: str, /) -> str | None: ...
-    @overload
-    def get(self, key: str, default: str, /) -> str: ...
-    @overload
-    def get(self, key: str, default: T, /) -> str | T: ...
-    def get(self, key: str, default: object = None, /) -> object:
-        """Return a field, or the default."""
-        return self._fields.get(key.lower(), default)
-
-    def without(self, *names: str) -> "Headers":
-        """Return the fields but these."""
-        return Headers({name: value for name, value in self._fields.items() if name not in names})
-
-
 class Framing:
     """Takes a reply's bytes, gives its head and the pieces of its body.
 
-    `got_bytes`: a part of the reply came; those of status 1xx are none. `odd`: something followed its end.
+    `headers` has names in lower case; of two fields of a name the first counts. `got_bytes`: a part of the
+    reply came; those of status 1xx are none. `odd`: something followed its end.
     """
 
     __slots__ = (
         "_bare_bytes",
         "_begun",
         "_ended",
-        "_fields",
         "_held",
         "_interim",
         "_keep_alive",
         "_left",
-        "_parsed",
         "_parser",
         "_tail",
         "_until_close",
@@ -93,13 +61,12 @@ class Framing:
 
     def __init__(self) -> None:
         self.status = 0
-        self.headers = Headers({})
+        self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
         self.unread_bytes = 0
         self.got_bytes = self.has_head = self.whole = self.odd = False
         self._held = bytearray()
-        self._fields: dict[str, str] = {}
-        self._begun = self._parsed = self._ended = self._keep_alive = self._until_close = False
+        self._begun = self._ended = self._keep_alive = self._until_close = False
         self._interim = 0
         self._left = 0
         self._parser: HttpResponseParser | None = None
@@ -121,15 +88,15 @@ class Framing:
             self.odd = True
         elif self._parser is not None:
             self._chunks(self._parser, data)
-        elif self._until_close:
-            self._body(data)
         else:
-            if len(data) > self._left:
-                self.odd = True
-                data = data[: self._left]
-            self._left -= len(data)
-            self.whole = self._left == 0
-            self._body(data)
+            if not self._until_close:
+                if len(data) > self._left:
+                    self.odd = True
+                    data = data[: self._left]
+                self._left -= len(data)
+                self.whole = self._left == 0
+            self.pieces.append(data)
+            self.unread_bytes += len(data)
 
     def end(self) -> bool:
         """Say whether the reply is whole, now that its connection has ended."""
@@ -152,10 +119,6 @@ class Framing:
         """Forget what has not been taken."""
         self.pieces.clear()
         self.unread_bytes = 0
-
-    def _body(self, data: bytes) -> None:
-        self.pieces.append(data)
-        self.unread_bytes += len(data)
 
     def _head(self, data: bytes) -> bytes:
         """Take bytes of the head, those of status 1xx passed over; return what follows it."""
@@ -186,27 +149,29 @@ class Framing:
         return data
 
     def _read_head(self, head: bytes) -> None:
-        is_1_1 = head.startswith(b"HTTP/1.1 ")
-        if not is_1_1 and not head.startswith(b"HTTP/1.0 "):
-            raise MalformedError("is not HTTP/1.x")
-        if head.count(b"\r\n") > MAX_FIELDS + 2:
+        """Read a status line and fields, as strictly as the parser of chunks does."""
+        lines = head[: -len(_END)].split(b"\r\n")
+        first = _STATUS.fullmatch(lines[0])
+        if first is None or _CONTROL.search(head) is not None:
+            raise MalformedError("has a malformed head" if head.startswith(_PREFIX) else "is not HTTP/1.x")
+        if len(lines) > MAX_FIELDS + 1:
             raise MalformedError("has too many header fields")
         fields: dict[str, str] = {}
-        self._fields = fields
-        self._begun = self._parsed = self._ended = False
-        parser = HttpResponseParser(self)
-        try:
-            parser.feed_data(head)
-            status = parser.get_status_code() if self._parsed else 0
-        except (HttpParserError, HttpParserUpgrade):
-            status = 0
-        if status < 100:
-            raise MalformedError("has a malformed head")
+        for line in lines[1:]:
+            name, colon, value = line.partition(b":")
+            key = _names.get(name) or _learn(name)
+            if not colon:
+                raise MalformedError("has a malformed head")
+            if key not in fields:
+                fields[key] = value.strip(b" \t").decode("latin-1")
+            elif key in _SINGLE:
+                raise MalformedError("repeats a field of its framing")
+        status = int(first[2])
         if status < 200:
             self._pass_over(status, fields)
             return
-        self.status, self.headers = status, Headers(fields)
-        self._frame(parser, fields, is_1_1=is_1_1)
+        self.status, self.headers = status, fields
+        self._frame(head, fields, is_1_1=first[1] == b"1")
         self.has_head = True
 
     def _pass_over(self, status: int, fields: dict[str, str]) -> None:
@@ -217,7 +182,7 @@ class Framing:
         if self._interim > MAX_INTERIM:
             raise InterimError(f"comes after more than {MAX_INTERIM} interim ones")
 
-    def _frame(self, parser: HttpResponseParser, fields: dict[str, str], *, is_1_1: bool) -> None:
+    def _frame(self, head: bytes, fields: dict[str, str], *, is_1_1: bool) -> None:
         """Find how the body ends (RFC 9112, section 6.3)."""
         tokens = fields.get("connection")
         if tokens is None:
@@ -233,12 +198,21 @@ class Framing:
         if self.status in _NO_BODY:
             self.whole = True
         elif coding is not None:
-            self._parser = parser
+            self._parser = self._chunk_parser(head)
         elif length is not None:
             self._left = int(length)
             self.whole = self._left == 0
         else:
             self._until_close, self._keep_alive = True, False
+
+    def _chunk_parser(self, head: bytes) -> HttpResponseParser:
+        """A parser that has read the head, and so expects a chunk."""
+        parser = HttpResponseParser(self)
+        try:
+            parser.feed_data(head)
+        except (HttpParserError, HttpParserUpgrade):
+            raise MalformedError("has a malformed head") from None
+        return parser
 
     def _chunks(self, parser: HttpResponseParser, data: bytes) -> None:
         before = self.unread_bytes
@@ -266,20 +240,6 @@ class Framing:
             raise MalformedError("is followed by another")
         self._begun = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Parser: a field of the head; those of a trailer go nowhere."""
-        if self._parsed:
-            return
-        key = _names.get(name) or _learn(name)
-        if key not in self._fields:
-            self._fields[key] = value.decode("latin-1").rstrip(" \t")
-        elif key in _SINGLE:
-            raise MalformedError("repeats a field of its framing")
-
-    def on_headers_complete(self) -> None:
-        """Parser: the head has ended."""
-        self._parsed = True
-
     def on_body(self, body: bytes) -> None:
         """Parser: bytes of a chunk."""
         self.pieces.append(body)
@@ -291,7 +251,9 @@ class Framing:
 
 
 def _learn(name: bytes) -> str:
-    """Return a field's name in lower case, the same object each time."""
+    """Return a field's name in lower case, the same object each time. Raises MalformedError for none."""
+    if not _TOKEN.fullmatch(name):
+        raise MalformedError("has a malformed head")
     lower = name.decode("latin-1").lower()
     if len(_names) < _MAX_NAMES and len(name) <= _MAX_NAME_BYTES:
         _names[name] = lower

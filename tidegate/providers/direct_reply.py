@@ -1,14 +1,16 @@
 """A reply read from our own client's connection, with its idle and total limits."""
 
 import asyncio
+from collections.abc import Mapping
 
 from tidegate.providers import direct_failure as words
 from tidegate.providers.direct_connection import Connection
-from tidegate.providers.direct_framing import Framing, Headers, InterimError, MalformedError
+from tidegate.providers.direct_framing import Framing, InterimError, MalformedError
 from tidegate.providers.inflating_reply import InflatingReply
 from tidegate.providers.transport import Phase, PhaseLimits, TransportError
 
 MAX_UNREAD_BYTES = 256 * 1024
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 class DirectReply(InflatingReply):
@@ -21,34 +23,36 @@ class DirectReply(InflatingReply):
     def __init__(
         self, connection: Connection, *, url: str, limits: PhaseLimits, deadline_s: float | None
     ) -> None:
-        super().__init__(url)
+        self._url = url
         self._connection: Connection | None = connection
         self._framing = Framing()
         self._idle_s = limits.idle_s
         self._deadline_s = float("inf") if deadline_s is None else deadline_s
-        self._loop = asyncio.get_running_loop()
+        self._loop = connection.loop
         self._waiter: asyncio.Future[None] | None = None
         self._failure: TransportError | None = None
-        self._headers: Headers | None = None
-
-    @property
-    def status(self) -> int:
-        """See Reply.status."""
-        return self._framing.status
-
-    @property
-    def headers(self) -> Headers:
-        """See Reply.headers."""
-        return self._framing.headers if self._headers is None else self._headers
+        self.status = 0
+        self.headers = _NO_HEADERS
 
     async def head(self) -> TransportError | None:
         """Wait for the head; give what kept it from coming."""
         framing = self._framing
         while not framing.has_head and self._failure is None:
-            await self._wake_up()
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if not framing.has_head:
+            return self._failure
+        self.status, self.headers = framing.status, framing.headers
         if self._connection is not None:
             self._connection.unwatch(self._deadline_s)
-        return None if framing.has_head else self._failure
+        return None
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """See Reply.read."""
+        framing = self._framing
+        if framing.whole and framing.unread_bytes <= limit_bytes and self._inflater is None:
+            return framing.take()
+        return await super().read(limit_bytes)
 
     async def next_piece(self) -> bytes:
         """Give what has come, or wait for it; empty at the end."""
@@ -87,7 +91,9 @@ class DirectReply(InflatingReply):
         except MalformedError as error:
             self._refuse(error)
         if framing.whole:
-            self._settle()
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.finish(reusable=framing.reusable)
         elif framing.unread_bytes >= MAX_UNREAD_BYTES and self._connection is not None:
             self._connection.pause()
         self._wake()
@@ -123,20 +129,11 @@ class DirectReply(InflatingReply):
         else:
             self.give_up("idle", f"paused for more than {self._idle_s:g} s")
 
-    def _hide(self, *names: str) -> None:
-        self._headers = self.headers.without(*names)
-
     def _refuse(self, error: MalformedError) -> None:
         phase: Phase = "first_byte" if isinstance(error, InterimError) else "read"
         got_bytes = self._framing.got_bytes
         self._failure = words.in_reply(self._url, str(error), phase=phase, got_bytes=got_bytes)
         self.leave()
-
-    def _settle(self) -> None:
-        """Give the connection back, or close it where it cannot carry another call."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.finish(reusable=self._framing.reusable)
 
     async def _next_bytes(self) -> None:
         """Wait for the provider, and count its silence."""
@@ -145,20 +142,14 @@ class DirectReply(InflatingReply):
             self._failure = words.in_reply(self._url, "was left", phase="read")
             return
         connection.watch(min(self._loop.time() + self._idle_s, self._deadline_s))
+        self._waiter = self._loop.create_future()
         try:
-            await self._wake_up()
+            await self._waiter
         finally:
             if self._connection is connection:
                 connection.unwatch(self._deadline_s)
 
-    async def _wake_up(self) -> None:
-        self._waiter = waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -37,11 +37,11 @@ class DirectTransport:
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, limits: PhaseLimits) -> "Call":
         """See Transport.post."""
-        return self._call(b"POST", url, headers, body, limits)
+        return Call(self, b"POST", url, headers, body, limits)
 
     def get(self, url: str, *, headers: Mapping[str, str], limits: PhaseLimits) -> "Call":
         """See Transport.get."""
-        return self._call(b"GET", url, headers, None, limits)
+        return Call(self, b"GET", url, headers, None, limits)
 
     async def close(self) -> None:
         """See Transport.close."""
@@ -64,13 +64,6 @@ class DirectTransport:
                 loop=asyncio.get_running_loop(),
             )
         return pool
-
-    def _call(
-        self, method: bytes, url: str, headers: Mapping[str, str], body: bytes | None, limits: PhaseLimits
-    ) -> "Call":
-        if self.closed:
-            raise RuntimeError("the transport is closed")
-        return Call(self, method, url, headers, body, limits)
 
 
 class Call:

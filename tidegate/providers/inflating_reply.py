@@ -11,14 +11,10 @@ from tidegate.providers.transport import Phase, ReplyTooLargeError, TransportErr
 class InflatingReply(ABC):
     """See Reply. A client's own reply fills in how bytes come and how a connection is given up."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._inflater: Inflater | None = None
-
-    @property
-    @abstractmethod
-    def headers(self) -> Mapping[str, str]:
-        """See Reply.headers."""
+    headers: Mapping[str, str]
+    """See Reply.headers."""
+    _url: str
+    _inflater: Inflater | None = None
 
     @abstractmethod
     async def next_piece(self) -> bytes:
@@ -28,20 +24,17 @@ class InflatingReply(ABC):
     def give_up(self, phase: Phase, what: str) -> None:
         """Close the connection at once; a reader gets a TransportError."""
 
-    @abstractmethod
-    def _hide(self, *names: str) -> None:
-        """Take fields out of the headers."""
-
     def inflate(self, limit_bytes: int) -> None:
         """Prepare for a compression that was not asked for. Raises TransportError for an unknown one."""
-        encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding in ("", "identity"):
+        encoding = self.headers.get("content-encoding")
+        if encoding is None or (encoding := encoding.strip().lower()) in ("", "identity"):
             return
         if encoding not in ENCODINGS:
             text = f"the reply of {place(self._url)} has a content-encoding that was not asked for"
             raise TransportError(text, sent="maybe", got_bytes=True, phase="read")
         self._inflater = Inflater(limit_bytes)
-        self._hide("content-encoding", "content-length")
+        gone = ("content-encoding", "content-length")
+        self.headers = {name: value for name, value in self.headers.items() if name not in gone}
 
     def chunks(self) -> AsyncIterator[bytes]:
         """See Reply.chunks."""

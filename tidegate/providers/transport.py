@@ -62,7 +62,7 @@ class Reply(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The head's fields, found in any case; listed in a case that may not be the one sent."""
+        """The head's fields, names in lower case; of two fields of a name the first counts."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
