@@ -13,6 +13,7 @@ from tidegate.model.record import (
     Hold,
     Measured,
     Note,
+    Outcome,
     Progress,
     Refused,
     RefusedMany,
@@ -66,27 +67,29 @@ def ledger(now: Callable[[], int] = lambda: 5, *, per_minute: int = 600) -> tupl
 
 def begin(to: Ledger) -> Entry:
     return to.begin(
-        request_id="r1",
-        at_us=4,
-        snapshot=7,
-        surface="chat",
-        who=WHO,
-        model_asked="m",
-        target=TARGET,
-        hold=HOLD,
-        measured=Measured(body_bytes=3),
-        stream=False,
-        max_output=None,
-        limit_source="none",
-        service_tier="",
-        decisions=(),
+        Begin(
+            seq=to.next_seq(),
+            at=4,
+            id="r1",
+            snapshot=7,
+            surface="chat",
+            who=WHO,
+            model_asked="m",
+            target=TARGET,
+            hold=HOLD,
+            measured=Measured(body_bytes=3),
+        )
     )
+
+
+def end(to: Ledger, outcome: Outcome = "ok") -> End:
+    return End(seq=to.next_seq(), at=9, id="r1", outcome=outcome, last=Settled(status="ok"))
 
 
 def test_a_simple_call_is_two_records_in_order() -> None:
     here, memory = ledger()
     entry = begin(here)
-    entry.close("ok", Settled(status="ok"), n=0, http=200)
+    entry.close(end(here))
     first, last = memory.records
     assert isinstance(first, Begin)
     assert isinstance(last, End)
@@ -96,8 +99,8 @@ def test_a_simple_call_is_two_records_in_order() -> None:
 def test_closing_twice_is_closing_once() -> None:  # trap M8
     here, memory = ledger()
     entry = begin(here)
-    entry.close("ok", Settled(status="ok"), n=0, http=200)
-    entry.close("failed", Settled(status="error"), n=0, http=500)
+    entry.close(end(here))
+    entry.close(end(here, "failed"))
     assert len(memory.raw) == 2
 
 

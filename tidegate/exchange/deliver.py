@@ -91,7 +91,7 @@ async def _stream(journey: Journey, reply: Reply, keep_alive_s: float) -> None:
     await journey.entry.synced()
     journey.http = reply.status
     await journey.client.start(reply.status, reply_headers(reply.headers, plan.call.id))
-    lane = Lane(journey.client, plan.codec.keep_alive, keep_alive_s, journey.clock)
+    lane = Lane(journey.client, plan.codec.keep_alive, keep_alive_s, journey.ledger.clock)
     try:
         fault = await _pump(journey, reply, watcher, lane)
         if facts.error is not None:

@@ -47,7 +47,7 @@ class Dispatcher:
                 return
             if journey.flight.sent == "no":
                 name = journey.flight.outbound.deployment.name
-                self._current.health.mark_down(name, journey.clock.wall_us() + DOWN_US)
+                self._current.health.mark_down(name, journey.ledger.clock.wall_us() + DOWN_US)
                 if (outbound := next(following, None)) is not None:
                     await self._again(journey, outbound, error)
                     continue

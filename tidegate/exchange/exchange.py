@@ -9,7 +9,7 @@ from tidegate.exchange.plan import Asked, Plan, Planner
 from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, Unavailable
-from tidegate.model.record import Hold
+from tidegate.model.record import Begin, Hold
 from tidegate.services.ledger import Entry, Ledger
 from tidegate.services.pseudonyms import who_of
 from tidegate.services.state import Current
@@ -50,7 +50,7 @@ class Exchange:
             await send_refusal(client, codec, error, call.id)
             return
         flight = Flight(plan.outbounds[0], hold)
-        journey = Journey(plan, entry, client, self._ledger.clock, flight)
+        journey = Journey(plan, entry, client, self._ledger, flight)
         try:
             with self._settlement.closes(journey):
                 await self._carry(journey)
@@ -74,22 +74,26 @@ class Exchange:
             journey.bytes_out = await send_refusal(journey.client, plan.codec, error, plan.call.id)
 
     def _begin(self, plan: Plan, hold: Hold) -> Entry:
-        facts, call = plan.facts, plan.call
-        return self._ledger.begin(
-            request_id=call.id,
-            at_us=call.at_us,
-            snapshot=plan.state.version,
-            surface=call.surface,
-            who=plan.asked.who,
-            model_asked=facts.model,
-            target=plan.outbounds[0].target,
-            hold=hold,
-            measured=plan.measured,
-            stream=facts.stream,
-            max_output=facts.max_output,
-            limit_source="none" if facts.max_output is None else "client",
-            service_tier=facts.service_tier,
-            decisions=plan.decisions,
+        facts, call, ledger = plan.facts, plan.call, self._ledger
+        return ledger.begin(
+            Begin(
+                seq=ledger.next_seq(),
+                at=call.at_us,
+                id=call.id,
+                snapshot=plan.state.version,
+                surface=call.surface,
+                who=plan.asked.who,
+                model_asked=facts.model,
+                target=plan.outbounds[0].target,
+                hold=hold,
+                measured=plan.measured,
+                stream=facts.stream,
+                max_output=facts.max_output,
+                limit_sent=facts.max_output,
+                limit_source="none" if facts.max_output is None else "client",
+                service_tier=facts.service_tier,
+                decisions=plan.decisions,
+            )
         )
 
     def _refused(self, call: Call, asked: Asked | None, error: TidegateError) -> None:

@@ -89,7 +89,9 @@ def request_headers(plan: Plan, outbound: Outbound) -> dict[str, str]:
 def request_url(plan: Plan, outbound: Outbound) -> str:
     """The address of one upstream call; Anthropic's `?beta=true` is the client's to choose (trap K12)."""
     url = outbound.urls[plan.facts.surface]
-    if b"beta=true" in plan.call.query.split(b"&") and plan.codec.surface in ("messages", "count_tokens"):
+    query = plan.call.query
+    beta = query and b"beta=true" in query.split(b"&")
+    if beta and plan.codec.surface in ("messages", "count_tokens"):
         return f"{url}&beta=true" if "?" in url else f"{url}?beta=true"
     return url
 

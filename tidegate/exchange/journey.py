@@ -9,8 +9,7 @@ from tidegate.model.provider import ErrorClass
 from tidegate.model.record import AttemptStatus, Hold, Outcome
 from tidegate.model.reply import ReplyFacts
 from tidegate.policy.settle import Ended
-from tidegate.services.clock import Clock
-from tidegate.services.ledger import Entry
+from tidegate.services.ledger import Entry, Ledger
 from tidegate.services.outbound import Outbound
 from tidegate.services.pricing import asked_model
 
@@ -66,7 +65,7 @@ class Journey:
     plan: Plan
     entry: Entry
     client: Client
-    clock: Clock
+    ledger: Ledger
     flight: Flight
     outcome: Outcome | None = None
     delivered: bool = False
@@ -78,7 +77,7 @@ class Journey:
 
     def elapsed_us(self) -> int:
         """Microseconds since the request arrived."""
-        return int((self.clock.mono_s() - self.plan.call.started_s) * 1_000_000)
+        return int((self.ledger.clock.mono_s() - self.plan.call.started_s) * 1_000_000)
 
     def fail(self, code: str, *, status: AttemptStatus = "error", outcome: Outcome = "failed") -> None:
         """Note that the upstream call, and with it the request, failed."""

@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 
 from tidegate.exchange.journey import Journey
-from tidegate.model.record import AttemptStatus, Outcome, Settled
+from tidegate.model.record import AttemptStatus, End, Outcome, Settled
 from tidegate.model.usage import Usage
 from tidegate.policy.estimate import raw_tokens
 from tidegate.policy.settle import Priced, settle
@@ -84,25 +84,31 @@ class _Closing:
         if error is not None and not isinstance(error, asyncio.CancelledError):
             journey.error_code = journey.error_code or "internal_error"
         settled = self._settlement.attempt(journey, otherwise=otherwise)
+        flight, edits = journey.flight, journey.edits
         journey.entry.close(
-            outcome,
-            settled,
-            n=journey.flight.n,
-            http=journey.http,
-            error_code=journey.error_code,
-            edits=(*journey.flight.edits, *dict.fromkeys(journey.edits)),
-            ttft_us=journey.ttft_us,
-            duration_us=journey.elapsed_us(),
-            bytes_out=journey.bytes_out,
+            End(
+                seq=journey.ledger.next_seq(),
+                at=journey.ledger.clock.wall_us(),
+                id=journey.entry.id,
+                outcome=outcome,
+                last=settled,
+                n=flight.n,
+                http=journey.http,
+                error_code=journey.error_code,
+                edits=(*flight.edits, *dict.fromkeys(edits)) if edits else flight.edits,
+                ttft_us=journey.ttft_us,
+                duration_us=settled.ended_us,
+                bytes_out=journey.bytes_out,
+            )
         )
 
 
 def _how(journey: Journey, error: BaseException | None) -> tuple[Outcome, AttemptStatus]:
     """How a call ended: for its client, and for its upstream call where nothing ended that before."""
+    if error is None:
+        return journey.outcome or "failed", "error"
     if isinstance(error, asyncio.CancelledError):
         if journey.delivered and journey.outcome is not None:
             return journey.outcome, "error"
         return ("cancelled", "cancelled") if journey.client.gone else ("interrupted", "interrupted")
-    if error is not None:
-        return "failed", "error"
-    return journey.outcome or "failed", "error"
+    return "failed", "error"

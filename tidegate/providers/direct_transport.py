@@ -37,10 +37,14 @@ class DirectTransport:
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, limits: PhaseLimits) -> "Call":
         """See Transport.post."""
+        if self.closed:
+            raise RuntimeError("the transport is closed")
         return Call(self, b"POST", url, headers, body, limits)
 
     def get(self, url: str, *, headers: Mapping[str, str], limits: PhaseLimits) -> "Call":
         """See Transport.get."""
+        if self.closed:
+            raise RuntimeError("the transport is closed")
         return Call(self, b"GET", url, headers, None, limits)
 
     async def close(self) -> None:

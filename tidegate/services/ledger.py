@@ -4,19 +4,16 @@ Closing is arithmetic in memory and an append: it never awaits, so no cancel, di
 it (trap S14).
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tidegate.model.errors import TidegateError
 from tidegate.model.provider import Target
 from tidegate.model.record import (
     Attempt,
     Begin,
-    Decision,
     End,
     Hold,
-    Measured,
     Note,
-    Outcome,
     Progress,
     Refused,
     RefusedMany,
@@ -93,39 +90,11 @@ class Entry:
         )
         ledger.append_quietly(encode(record))
 
-    def close(
-        self,
-        outcome: Outcome,
-        last: Settled,
-        *,
-        n: int,
-        http: int | None,
-        error_code: str = "",
-        edits: tuple[str, ...] = (),
-        ttft_us: int | None = None,
-        duration_us: int = 0,
-        bytes_out: int = 0,
-    ) -> None:
+    def close(self, record: End) -> None:
         """Record the end; a second call does nothing."""
-        if self.closed:
-            return
-        self.closed = True
-        ledger = self._ledger
-        record = End(
-            seq=ledger.next_seq(),
-            at=ledger.clock.wall_us(),
-            id=self.id,
-            outcome=outcome,
-            last=last,
-            n=n,
-            http=http,
-            error_code=error_code,
-            edits=edits,
-            ttft_us=ttft_us,
-            duration_us=duration_us,
-            bytes_out=bytes_out,
-        )
-        ledger.log.end(self.id, encode(record))
+        if not self.closed:
+            self.closed = True
+            self._ledger.log.end(self.id, encode(record))
 
     def note(self, kind: str, **facts: str | int) -> None:
         """Record an event of this call."""
@@ -158,44 +127,9 @@ class Ledger:
         self._seq += 1
         return self._seq
 
-    def begin(
-        self,
-        *,
-        request_id: str,
-        at_us: int,
-        snapshot: int,
-        surface: Surface,
-        who: Who,
-        model_asked: str,
-        target: Target,
-        hold: Hold,
-        measured: Measured,
-        stream: bool,
-        max_output: int | None,
-        limit_source: Literal["client", "provider", "none"],
-        service_tier: str,
-        decisions: tuple[Decision, ...],
-    ) -> Entry:
+    def begin(self, record: Begin) -> Entry:
         """Record a call that is about to reach its provider. Raises Unavailable without room for its end."""
-        record = Begin(
-            seq=self.next_seq(),
-            at=at_us,
-            id=request_id,
-            snapshot=snapshot,
-            surface=surface,
-            who=who,
-            model_asked=model_asked,
-            target=target,
-            hold=hold,
-            measured=measured,
-            stream=stream,
-            max_output=max_output,
-            limit_sent=max_output,
-            limit_source=limit_source,
-            service_tier=service_tier,
-            decisions=decisions,
-        )
-        return Entry(self, request_id, self.log.begin(request_id, encode(record)))
+        return Entry(self, record.id, self.log.begin(record.id, encode(record)))
 
     def refuse(
         self,
