@@ -68,6 +68,10 @@ def test_ten_megabytes_of_open_objects_are_refused_without_growing() -> None:  #
         b'{"mod\\u0065l":"a","model":"b"}',
         b'{"model":"a","mod\\u0065l":"a"}',
         b'{"":1,"":2}',
+        b'{"n":1, "a":2 ,"n":1 }',
+        b'{"n":10,"a":2,"n":1}',
+        b'{"a":2,"n":12 ,"n":1}',
+        b'{"n":{"a":1},"n":{"a":2}}',
     ],
 )
 def test_a_field_that_stands_twice_is_refused(raw: bytes) -> None:  # case 25

@@ -18,8 +18,9 @@ COUNTED_FROM_BYTES = 65_536
 
 MAX_NAME_SHOWN = 64
 
-_KEY = re.compile(rb'[ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
-_NEXT = re.compile(rb"[ \t\n\r]*([,}])")
+_KEY = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
+_END = re.compile(rb"[ \t\n\r]*}")
+_NULL = msgspec.Raw(b"null")
 _AT = re.compile(r"^(.*?)(?: - at `(?:key` in `)?\$(.*)`)?$", re.DOTALL)
 
 
@@ -83,12 +84,17 @@ class Body:
 
     def get(self, name: str, kind: type[T]) -> T | None:
         """Return a field as `kind`; None when it is absent or null. Raises WrongType with its path."""
-        if name not in self._spans or (found := self.value(name)) is None:
+        found = self.fields.get(name)
+        if found is None or found == _NULL:
             return None
+        decoder = _decoders.get(kind)
+        if decoder is None:
+            decoder = _decoders[kind] = msgspec.json.Decoder(kind)
         try:
-            return _decoder(kind).decode(found)
+            value: T = decoder.decode(found)
         except (msgspec.DecodeError, RecursionError) as error:
             raise wrong_type(name, error) from None
+        return value
 
     def edited(self, edits: Mapping[str, bytes | None]) -> bytes:
         """Return the body with fields set to raw JSON, or taken out where the edit is None.
@@ -176,25 +182,22 @@ def _locate(raw: bytes, fields: Mapping[str, msgspec.Raw]) -> dict[str, Span]:
     decoded value, is therefore a duplicate (case 25).
     """
     spans: dict[str, Span] = {}
-    at = raw.index(b"{") + 1
-    while fields:
-        match = _KEY.match(raw, at)
-        assert match is not None, "msgspec accepted what is not an object"
-        name, start = _name_of(match.group(1)), match.end()
-        found = fields[name]
-        end = start + memoryview(found).nbytes
-        after = _NEXT.match(raw, end) if raw.startswith(found, start) else None
-        if after is None or name in spans:
-            raise DuplicateField(f"field {_shown(name)!r} stands twice; send it once", param=_shown(name))
+    name, end = "", 0
+    while fields and (match := _KEY.match(raw, end)):
+        key = match[1]
+        name = key.decode() if b"\\" not in key else msgspec.json.decode(b'"' + key + b'"', type=str)
+        start, found = match.end(), fields[name]
+        end = start + len(found)
+        if name in spans or not raw.startswith(found, start):
+            raise _twice(name)
         spans[name] = Span(match.start(1) - 1, start, end)
-        if after.group(1) == b"}":
-            break
-        at = after.end()
+    if fields and not _END.match(raw, end):  # `12` begins with the `1` that is kept
+        raise _twice(name)
     return spans
 
 
-def _name_of(key: bytes) -> str:
-    return key.decode() if b"\\" not in key else msgspec.json.decode(b'"' + key + b'"', type=str)
+def _twice(name: str) -> DuplicateField:
+    return DuplicateField(f"field {_shown(name)!r} stands twice; send it once", param=_shown(name))
 
 
 def _spliced(raw: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
@@ -209,10 +212,3 @@ def _spliced(raw: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
 
 def _shown(name: str) -> str:
     return name if len(name) <= MAX_NAME_SHOWN else name[:MAX_NAME_SHOWN] + "..."
-
-
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    found = _decoders.get(kind)
-    if found is None:
-        found = _decoders[kind] = msgspec.json.Decoder(kind)
-    return found

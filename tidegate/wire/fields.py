@@ -19,12 +19,15 @@ MAX_OBJECTS = 250_000
 MAX_ELEMENTS = 20_000
 """Messages or blocks one request may hold."""
 
+MAX_WORD_CHARS = 64
+"""Words that records keep, of a client or a provider, are cut."""
 MAX_METADATA = 64
 MAX_METADATA_NAME = 64
 MAX_METADATA_VALUE = 512
 
 T = TypeVar("T")
 
+_NULL = msgspec.Raw(b"null")
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _metadata = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -57,7 +60,8 @@ def output_limit(body: Body, name: str, *, least: int = 1) -> int | None:
 
 def bounded(body: Body, name: str) -> bytes:
     """Return a field's raw bytes, empty when unset. Raises BadRequest above MAX_OBJECTS objects."""
-    raw = body.value(name) or b""
+    found = body.fields.get(name)
+    raw = b"" if found is None or found == _NULL else bytes(found)
     if len(raw) > COUNTED_FROM_BYTES and (objects := raw.count(b"{")) > MAX_OBJECTS:
         raise BadRequest(f"{name}: {objects} JSON objects, at most {MAX_OBJECTS} are allowed", param=name)
     return raw
@@ -65,7 +69,16 @@ def bounded(body: Body, name: str) -> bytes:
 
 def string_of(body: Body, name: str) -> str:
     """Return a field that is a string; empty when it is not: the provider judges it."""
-    return text_of(body.value(name) or b"")
+    raw = body.fields.get(name)
+    try:
+        return "" if raw is None else _string.decode(raw)
+    except msgspec.DecodeError:
+        return ""
+
+
+def word_of(body: Body, name: str) -> str:
+    """Return the start of a field that is one short word, such as a service tier: records keep it."""
+    return string_of(body, name)[:MAX_WORD_CHARS]
 
 
 def text_of(raw: bytes) -> str:
@@ -80,8 +93,8 @@ def text_of(raw: bytes) -> str:
 
 def is_zero(body: Body, name: str) -> bool:
     """Whether a field is the number 0, however it is spelled."""
-    raw = body.value(name) or b""
-    return bool(raw) and raw.strip(b"-0.") == b""
+    raw = body.fields.get(name)
+    return raw is not None and bytes(raw).strip(b"-0.") == b""
 
 
 def string_map(raw: bytes) -> dict[str, str]:

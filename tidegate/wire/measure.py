@@ -1,6 +1,6 @@
 """How much text there is: UTF-8 bytes, and how many of them are ASCII, for estimates of tokens."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tidegate.model.request import Part
 
@@ -21,8 +21,13 @@ def bytes_size(raw: bytes) -> tuple[int, int]:
     return size, size if raw.isascii() else len(raw.translate(None, _HIGH))
 
 
-@dataclass(slots=True)
-class Tally:
+def json_part(raw: bytes) -> Part:
+    """Return the part of a prompt that is JSON which a model reads as it stands."""
+    size, ascii_size = bytes_size(raw)
+    return Part(size_bytes=size, text_bytes=size, ascii_bytes=ascii_size)
+
+
+class Tally(msgspec.Struct, gc=False):
     """Adds up one part of a prompt. `size_bytes` is of JSON as sent, the rest of the text in it."""
 
     size_bytes: int = 0
@@ -31,7 +36,9 @@ class Tally:
 
     def add(self, text: str) -> None:
         """Count decoded text."""
-        size, ascii_size = text_size(text)
+        size = ascii_size = len(text)
+        if not text.isascii():
+            size, ascii_size = bytes_size(text.encode())
         self.text_bytes += size
         self.ascii_bytes += ascii_size
 
@@ -40,12 +47,6 @@ class Tally:
         size, ascii_size = bytes_size(raw)
         self.text_bytes += size
         self.ascii_bytes += ascii_size
-
-    def absorb(self, other: "Tally") -> None:
-        """Count what `other` counted."""
-        self.size_bytes += other.size_bytes
-        self.text_bytes += other.text_bytes
-        self.ascii_bytes += other.ascii_bytes
 
     def part(self) -> Part:
         """Return the sums."""

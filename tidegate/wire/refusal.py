@@ -6,7 +6,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def refusal_headers(error: TidegateError, request_id: str) -> Headers:
-    """Headers of an error reply, but its length. `x-should-retry` always (trap K1); request id as each SDK looks for it."""
+    """Headers of an error reply but its length. `x-should-retry` always (trap K1); an id for each SDK."""
     ident = request_id.encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -2,12 +2,14 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidegate.model.errors import BadRequest, WrongType
 from tidegate.model.request import Part, RequestFacts
 from tidegate.wire.body import Body
 from tidegate.wire.openai_chat import CODEC
-from tidegate.wire.openai_chat.request import MAX_MESSAGES
+from tidegate.wire.openai_chat.request import MAX_MESSAGES, read_messages, read_odd_messages
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -237,3 +239,59 @@ def test_no_error_shows_a_prompt() -> None:  # trap V5
     with pytest.raises(WrongType) as caught:
         read(messages=[{"role": {"secret": "prompt"}, "content": "secret"}])
     assert "secret" not in caught.value.message
+
+
+TEXTS = st.text(max_size=3)
+PARTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "image_url"])},
+    optional={"text": st.none() | TEXTS, "image_url": st.none() | st.just({"url": "data:"})},
+)
+CONTENT = st.none() | TEXTS | st.lists(PARTS, max_size=3)
+MESSAGES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant", "tool"])},
+    optional={"content": CONTENT, "reasoning_content": CONTENT, "tool_calls": st.none() | st.just([{}])},
+)
+
+
+def texts(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    return [(part.text or "", bytes(part.image_url)) for part in content]
+
+
+@given(st.lists(MESSAGES, max_size=4))
+def test_the_short_way_and_the_long_way_read_the_same_messages(messages: list[Any]) -> None:
+    raw = json.dumps(messages).encode()
+    short, long = (
+        [
+            (
+                m.role,
+                texts(m.content),
+                texts(m.reasoning_content),
+                bytes(m.tool_calls),
+                bytes(m.function_call),
+            )
+            for m in read(raw)
+        ]
+        for read in (read_messages, read_odd_messages)
+    )
+    assert short == long
+
+
+@pytest.mark.parametrize("odd", [5, True, {"text": "no part"}, [5], [{"type": 5, "text": "a"}], [["a"]]])
+def test_a_message_of_an_odd_shape_changes_no_other(odd: object) -> None:  # trap K15
+    facts = read(messages=[{"role": "system", "content": "Sei nett"}, {"role": "user", "content": odd}])
+    assert facts.system_text == "Sei nett"
+    assert facts.parts.system.text_bytes == 8
+    assert facts.parts.last_user.text_bytes == 0
+    assert facts.parts.last_user.size_bytes == len(facts.prompt[3])
+
+
+def test_of_odd_parts_those_that_are_text_are_counted() -> None:
+    content = [
+        {"type": "text", "text": 5},
+        {"type": "text", "text": "abc"},
+        {"type": "image_url", "image_url": 1},
+    ]
+    facts = read(messages=[{"role": "user", "content": content}])
+    assert (facts.parts.last_user.text_bytes, facts.image_count) == (3, 1)

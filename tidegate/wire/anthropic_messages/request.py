@@ -98,7 +98,7 @@ def read_request(body: Body, surface: Surface) -> RequestFacts:
         image_count=reader.image_count,
         has_tools=tool_count > 0,
         has_schema=_has_schema(body),
-        service_tier=fields.string_of(body, "speed") or fields.string_of(body, "service_tier"),
+        service_tier=fields.word_of(body, "speed") or fields.word_of(body, "service_tier"),
         temperature_zero=fields.is_zero(body, "temperature"),
         system_text="\n".join(reader.system_texts),
         tools_raw=tools_raw,

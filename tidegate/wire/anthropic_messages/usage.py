@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import msgspec
 
 from tidegate.model.usage import Usage, UsageReport
-from tidegate.wire.openai_usage import MAX_COUNT
+from tidegate.wire.fields import MAX_WORD_CHARS
+from tidegate.wire.openai_counts import MAX_COUNT
 
 RULE = "anthropic"
 RULE_ITERATIONS = "anthropic/iterations"
@@ -95,7 +96,7 @@ class UsageFold:
     def tier(self) -> str:
         """The processing that sets the price: `fast`, or the service tier."""
         speed = self._wire.speed
-        return speed if speed and speed != "standard" else self._wire.service_tier or ""
+        return (speed if speed and speed != "standard" else self._wire.service_tier or "")[:MAX_WORD_CHARS]
 
     def report(self) -> UsageReport | None:
         """Return what was said so far; None when nothing was. Before the end the output is not known."""

@@ -6,13 +6,13 @@ import msgspec
 
 from tidegate.model.provider import UsageRules
 from tidegate.model.reply import ErrorFacts, ReplyFacts
+from tidegate.wire.fields import MAX_WORD_CHARS
 from tidegate.wire.measure import text_size
 from tidegate.wire.openai_errors import error_in, read_error
 from tidegate.wire.openai_usage import newer, read_usage
 
 DONE = b"[DONE]"
 MAX_NAME_CHARS = 256
-MAX_WORD_CHARS = 64
 """Names and words of a provider are kept in records, so they are cut."""
 
 _NONE = msgspec.Raw(b"")
@@ -156,7 +156,8 @@ class ChatWatcher:
             facts.service_tier = chunk.service_tier[:MAX_WORD_CHARS]
         for position, choice in enumerate(chunk.choices or ()):
             self._read_choice(choice, position)
-        self._read_sides(chunk.usage, chunk.error)
+        if (chunk.usage and chunk.usage != _NULL) or chunk.error:
+            self._read_sides(chunk.usage, chunk.error)
         if chunk.x_groq is not None:
             self._read_sides(chunk.x_groq.usage, _NONE)
         return chunk
@@ -189,11 +190,13 @@ class ChatWatcher:
         if delta is None:  # a completion; a chat chunk of Together has both, and they say the same
             self._text(choice.text)
             return
-        self._text(delta.content)
-        if delta.reasoning_content or delta.reasoning or delta.refusal:
+        if delta.content:
+            self._text(delta.content)
+        if delta.reasoning_content or delta.reasoning:
             self._text(delta.reasoning_content if _is_said(delta.reasoning_content) else delta.reasoning)
+        if delta.refusal:
             self._text(delta.refusal)
-        if _is_said(delta.audio) or _is_said(delta.images):
+        if (delta.audio or delta.images) and (_is_said(delta.audio) or _is_said(delta.images)):
             self.facts.started = True
         index = position if choice.index is None else choice.index
         if delta.tool_calls:
@@ -225,11 +228,19 @@ class ChatWatcher:
         """Count generated text: a string, or whatever JSON stands in its place."""
         if not raw or raw == _NULL:
             return
-        size, ascii_size = text_size(text_in(raw))
-        if size:
-            self.facts.started = True
-            self.facts.text_bytes += size
-            self.facts.ascii_bytes += ascii_size
+        try:
+            text = _string.decode(raw)
+        except ValueError:
+            text = text_in(raw)
+        if not text:
+            return
+        size = ascii_size = len(text)
+        if not text.isascii():
+            size, ascii_size = text_size(text)
+        facts = self.facts
+        facts.started = True
+        facts.text_bytes += size
+        facts.ascii_bytes += ascii_size
 
 
 def text_in(raw: bytes) -> str:

@@ -25,7 +25,7 @@ def read_request(body: Body) -> RequestFacts:
         max_output_field="max_tokens" if limit is not None else None,
         n=max(prompts.count, 1) * max(answers(body, "n"), answers(body, "best_of")),
         message_count=prompts.count,
-        service_tier=fields.string_of(body, "service_tier"),
+        service_tier=fields.word_of(body, "service_tier"),
         temperature_zero=fields.is_zero(body, "temperature"),
         first_user=raw,
         prompt=(b"", b"", raw),

@@ -14,7 +14,7 @@ def read_request(body: Body) -> RequestFacts:
         surface="embeddings",
         model=fields.model_of(body),
         message_count=inputs.count,
-        service_tier=fields.string_of(body, "service_tier"),
+        service_tier=fields.word_of(body, "service_tier"),
         first_user=raw,
         prompt=(b"", b"", raw),
         parts=Parts(last_user=inputs.part),

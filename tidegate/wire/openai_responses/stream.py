@@ -9,7 +9,7 @@ import msgspec
 from tidegate.model.provider import UsageRules
 from tidegate.model.reply import ErrorFacts, ReplyFacts
 from tidegate.wire import openai_errors
-from tidegate.wire.fields import text_of
+from tidegate.wire.fields import MAX_WORD_CHARS, text_of
 from tidegate.wire.measure import text_size
 from tidegate.wire.openai_usage import newer, read_usage
 
@@ -168,7 +168,7 @@ class Watcher:
         facts = self.facts
         facts.id = (response.id or facts.id)[:MAX_NAME]
         facts.model = (response.model or facts.model)[:MAX_NAME]
-        facts.service_tier = response.service_tier or facts.service_tier
+        facts.service_tier = (response.service_tier or facts.service_tier)[:MAX_WORD_CHARS]
 
     def _on_added(self, item: _Item, index: int) -> None:
         """An item begins; a call is content from here on, and is counted once."""
