@@ -1,6 +1,11 @@
-import pytest
+import hashlib
 
-from tidegate.policy.fingerprint import fingerprint, prefixes, stable_lines
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.policy.fingerprint import OLDER_BOUNDARIES, exact, fingerprint, prefixes, stable_lines
 
 KEY = b"k" * 32
 
@@ -51,3 +56,54 @@ def test_a_growing_conversation_shares_prefixes() -> None:
 
 def test_moving_a_byte_between_messages_changes_the_prefix() -> None:
     assert prefixes(KEY, [b"", b"", b"ab", b"c"])[-1] != prefixes(KEY, [b"", b"", b"a", b"bc"])[-1]
+
+
+FIELDS = [("model", b'"m"'), ("messages", b"[]"), ("temperature", b"0"), ("n", b"1")]
+
+
+def test_hashes_stay_those_that_journals_hold() -> None:
+    pieces = [b"tools", b"system", *(f"message {number}".encode() for number in range(20))]
+    assert prefixes(KEY, pieces) == (
+        (-1, "68a5cecb317a4f43"),
+        (3, "d9811a78b7d4b614"),
+        (11, "db03d76990f9c293"),
+        (15, "d07f1d0b9ae75ca6"),
+        (17, "bed89c700e09f432"),
+        (18, "3e2876fa5458db8e"),
+        (19, "76e2f62cc80b849f"),
+    )
+    assert prefixes(KEY, [b"", b""]) == ((-1, "9c0bce1684bf98eb"),)
+    whole = exact(KEY, FIELDS, surface="chat", target="m-1", whole_prompt="abc")
+    assert whole == "fcbffd627d924fc6f6a19920dd169fa7"
+    unhashed = exact(KEY, FIELDS, surface="chat", target="m-1", whole_prompt="")
+    assert unhashed == "4d31f27d1a5f08deb6d968eef3076bff"
+    named = fingerprint(KEY, "You label tickets.", b'[{"name":"b"},{"name":"a"}]')
+    assert named == "f501fe689b11c17a93e3212a68a0a90e"
+
+
+@given(st.binary(max_size=64), st.lists(st.binary(max_size=40), min_size=2, max_size=40))
+def test_a_prefix_is_the_hash_of_every_piece_up_to_its_boundary(key: bytes, pieces: list[bytes]) -> None:
+    last = len(pieces) - 3
+    wanted = {-1, last, last - 1, *(last - back for back in OLDER_BOUNDARIES)}
+    expected = []
+    for index in range(-1, last + 1):
+        if index in wanted:
+            framed = b"".join(len(piece).to_bytes(8, "little") + piece for piece in pieces[: index + 3])
+            seed = b"tg-prefix".ljust(32, b"\0") + key[:32].ljust(32, b"\0")
+            expected.append((index, hashlib.sha256(seed + framed).hexdigest()[:16]))
+    assert prefixes(key, pieces) == tuple(expected)
+
+
+def test_the_model_and_what_the_prompt_holds_are_not_hashed_again() -> None:
+    def hashed(**changed: bytes) -> str:
+        fields = {**dict(FIELDS), **changed}
+        return exact(KEY, fields.items(), surface="chat", target="m-1", whole_prompt="abc")
+
+    assert hashed(model=b'"alias"') == hashed(messages=b"[1]") == hashed()
+    assert hashed(temperature=b"1") != hashed()
+
+
+def test_raw_json_is_hashed_without_a_copy_of_it() -> None:
+    raw = [(name, msgspec.Raw(value)) for name, value in FIELDS]
+    same = {"surface": "chat", "target": "m-1", "whole_prompt": ""}
+    assert exact(KEY, raw, **same) == exact(KEY, FIELDS, **same)

@@ -6,7 +6,7 @@ from tidegate.model.provider import Deployment
 from tidegate.model.usage import Usage
 from tidegate.providers.catalog import load
 from tidegate.services.pricebook import PriceBook
-from tidegate.services.pricing import MINUTE_US, Pricing, cards_in_use
+from tidegate.services.pricing import MAX_MEMO, MINUTE_US, Pricing, cards_in_use
 
 DAY_US = 86_400_000_000
 AT = 20_000 * DAY_US
@@ -91,3 +91,28 @@ def test_every_card_in_use_can_be_read_later() -> None:
     used = pricing().cost(HERE, Usage(input_uncached=5000, output_text=1), served="small", at_us=AT, tier="")
     assert used.price_id in found
     assert {card.input_over for card in found.values()} == {0, 1000}
+
+
+def test_a_call_that_ends_in_a_later_minute_keeps_the_price_of_its_own() -> None:
+    here, usage = pricing(), Usage(input_uncached=10, output_text=0)
+    change = 20_001 * DAY_US
+    minutes = (change - MINUTE_US, change, change - MINUTE_US, change)
+    got = [here.cost(HERE, usage, served="small", at_us=at_us, tier="").amount_nano for at_us in minutes]
+    assert got == [10_000, 90_000, 10_000, 90_000]
+
+
+def test_each_context_tier_of_one_minute_keeps_its_price() -> None:  # trap M3
+    here = pricing()
+    sizes = (1000, 1001, 0, 1001, 1000)
+    got = [here.hold(HERE, AT, size, 0, "") for size in sizes]
+    assert [held.input_nano for held in got if held] == [
+        size * (4000 if size > 1000 else 1000) for size in sizes
+    ]
+
+
+def test_what_is_remembered_of_prices_is_bounded() -> None:
+    here = pricing()
+    for number in range(MAX_MEMO + 10):
+        here.cost(HERE, Usage(input_uncached=1), served=f"model-{number}", at_us=AT, tier="")
+    assert len(here._ready) <= MAX_MEMO
+    assert len(here._tiers) <= MAX_MEMO

@@ -8,9 +8,7 @@ import msgspec
 from tidegate import __version__
 from tidegate.exchange.call import Headers
 from tidegate.exchange.plan import Plan
-from tidegate.providers.catalog import stream_usage
 from tidegate.services.outbound import Outbound
-from tidegate.services.pricing import asked_model
 
 USER_AGENT = f"tidegate/{__version__}"
 
@@ -55,11 +53,7 @@ def request_body(plan: Plan, outbound: Outbound) -> tuple[bytes, tuple[str, ...]
 def injects_usage(plan: Plan, outbound: Outbound) -> bool:
     """True where the stream's usage must be asked for and the client did not (trap S2)."""
     facts = plan.facts
-    if not facts.stream or facts.asks_usage:
-        return False
-    deployment = outbound.deployment
-    stated = deployment.stream_usage if facts.surface in ("chat", "completions") else None
-    return (stated or stream_usage(outbound.provider, asked_model(deployment), facts.surface)) == "ask"
+    return facts.stream and not facts.asks_usage and facts.surface in outbound.asks_usage
 
 
 def _with_usage(plan: Plan) -> bytes:

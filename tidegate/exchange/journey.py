@@ -11,7 +11,6 @@ from tidegate.model.reply import ReplyFacts
 from tidegate.policy.settle import Ended
 from tidegate.services.ledger import Entry, Ledger
 from tidegate.services.outbound import Outbound
-from tidegate.services.pricing import asked_model
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class Flight:
         return Ended(
             status=self.status or otherwise,
             sent=self.sent,
-            model_asked=asked_model(self.outbound.deployment),
+            model_asked=self.outbound.asked_model,
             started_us=self.started_us,
             ended_us=now_us,
             http=self.http,

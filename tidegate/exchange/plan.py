@@ -3,7 +3,7 @@
 import msgspec
 
 from tidegate.exchange.call import Call
-from tidegate.model.errors import ModelNotFound, PriceUnknown, Unavailable, Unsupported, WrongType
+from tidegate.model.errors import ModelNotFound, PriceUnknown, WrongType
 from tidegate.model.record import Decision, Hold, Measured, Who
 from tidegate.model.request import RequestFacts
 from tidegate.policy.attribute import attribute, header_values
@@ -147,31 +147,17 @@ def usable(state: State, health: Health, call: Call, model: str) -> tuple[Outbou
     Raises ModelNotFound, ModelNotAllowed, Unsupported (another dialect), or Unavailable (no key set).
     """
     try:
-        found = state.deployments.resolve(model or DEFAULT_MODEL, allowed=call.key.models)
+        found = state.ready(model or DEFAULT_MODEL, call.surface, call.key.models)
     except ModelNotFound:
         if model:
             raise
         raise WrongType("model: name a model, such as an alias or provider/model", param="model") from None
-    speaking: list[Outbound] = []
-    refusal: Unsupported | None = None
-    for deployment in health.in_order(found, call.at_us):
-        try:
-            state.deployments.supports(deployment, call.surface)
-        except Unsupported as error:
-            refusal = refusal or error
-        else:
-            speaking.append(state.outbound(deployment))
-    if refusal is not None and not speaking:
-        raise refusal
-    ready = tuple(outbound for outbound in speaking if not outbound.problem)
-    if not ready:
-        raise Unavailable(speaking[0].problem)
-    return ready
+    return health.in_order(found, call.at_us)
 
 
 def _route(model: str, outbounds: tuple[Outbound, ...]) -> Decision:
     """Why the call goes where it goes: the first deployment of its name that is healthy."""
-    names = [outbound.deployment.name for outbound in outbounds]
+    names = [outbound.name for outbound in outbounds]
     inputs: dict[str, str | int | None] = {"model": model, "candidates": ",".join(names[:8])}
     return Decision(name="route", inputs=inputs, result=names[0])
 
@@ -198,7 +184,7 @@ def _measured(asked: Asked, estimate: Estimate, key: bytes, model: str) -> Measu
         prefixes=asked.prefixes,
         exact=exact(
             key,
-            asked.body.items(),
+            asked.body.fields.items(),
             surface=facts.surface,
             target=model,
             whole_prompt=asked.prefixes[-1][1],

@@ -8,7 +8,6 @@ from tidegate.model.record import AttemptStatus, End, Outcome, Settled
 from tidegate.model.usage import Usage
 from tidegate.policy.estimate import raw_tokens
 from tidegate.policy.settle import Priced, settle
-from tidegate.services.pricing import asked_model
 from tidegate.services.tokens import Calibrations
 
 MAX_DRIFTS = 1024
@@ -48,7 +47,7 @@ class Settlement:
         pair = (journey.flight.outbound.deployment.name, settled.model_served)
         if pair not in self._drifts and len(self._drifts) < MAX_DRIFTS:
             self._drifts.add(pair)
-            asked = asked_model(journey.flight.outbound.deployment)
+            asked = journey.flight.outbound.asked_model
             journey.entry.note("model_drift", deployment=pair[0], asked=asked, served=pair[1])
 
     def _learn(self, journey: Journey, settled: Settled) -> None:

@@ -7,9 +7,7 @@ def uuid7(at_us: int, random: int) -> str:
     The twelve bits after the millisecond carry the fraction of it (method 3 of section 6.2), so that ids
     sort by time within one process.
     """
-    millis, micros = divmod(at_us, 1000)
-    fraction = micros * 4096 // 1000
-    value = (millis & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62
-    value |= random & 0x3FFF_FFFF_FFFF_FFFF
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    millis = at_us // 1000
+    high, low, fraction = millis >> 16 & 0xFFFF_FFFF, millis & 0xFFFF, at_us % 1000 * 4096 // 1000
+    variant, node = 0x8000 | random >> 48 & 0x3FFF, random & 0xFFFF_FFFF_FFFF
+    return f"{high:08x}-{low:04x}-7{fraction:03x}-{variant:04x}-{node:012x}"

@@ -43,24 +43,25 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def input_total(self) -> int | None:
         """Every input token, however it was billed; None when nothing was said."""
-        return _total(_inputs(self))
+        total = (
+            (self.input_uncached or 0)
+            + (self.cache_read or 0)
+            + (self.cache_write_5m or 0)
+            + (self.cache_write_1h or 0)
+            + (self.input_audio or 0)
+            + (self.input_image or 0)
+        )
+        return total or (None if _inputs(self) == _NO_INPUT_SAID else 0)
 
     @property
     def output_total(self) -> int | None:
         """Every output token, reasoning and audio included; None when nothing was said."""
-        return _total(_outputs(self))
+        total = (self.output_text or 0) + (self.reasoning or 0) + (self.output_audio or 0)
+        return total or (None if _outputs(self) == _NO_OUTPUT_SAID else 0)
 
 
-_inputs = attrgetter(*INPUT_BUCKETS)
-_outputs = attrgetter(*OUTPUT_BUCKETS)
-
-
-def _total(counts: tuple[int | None, ...]) -> int | None:
-    total, said = 0, False
-    for count in counts:
-        if count is not None:
-            total, said = total + count, True
-    return total if said else None
+_inputs, _NO_INPUT_SAID = attrgetter(*INPUT_BUCKETS), (None,) * len(INPUT_BUCKETS)
+_outputs, _NO_OUTPUT_SAID = attrgetter(*OUTPUT_BUCKETS), (None,) * len(OUTPUT_BUCKETS)
 
 
 class UsageReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,9 @@ BAGGAGE_PREFIX = "tidegate."
 HEADER_PREFIX = b"tidegate-"
 MAX_BAGGAGE = 8192
 
+_TAGS_HEADER = HEADER_PREFIX + b"tags"
 _HEADER_NAMES = {HEADER_PREFIX + name.encode(): name for name in ATTRIBUTES}
+_HEADERS_READ = frozenset({*_HEADER_NAMES, _TAGS_HEADER, b"baggage"})
 _BODY_NAMES = frozenset(ATTRIBUTES)
 
 
@@ -30,14 +32,14 @@ def header_values(headers: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str
     named: dict[str, str] = {}
     tags = baggage = ""
     for name, value in headers:
+        if name not in _HEADERS_READ:
+            continue
         if name == b"baggage":
             baggage = value[:MAX_BAGGAGE].decode("latin-1")
-        elif name.startswith(HEADER_PREFIX):
-            attribute = _HEADER_NAMES.get(name)
-            if attribute is not None:
-                named[attribute] = _header_text(value)
-            elif name == b"tidegate-tags":
-                tags = _header_text(value)
+        elif name == _TAGS_HEADER:
+            tags = _header_text(value)
+        else:
+            named[_HEADER_NAMES[name]] = _header_text(value)
     return named, tags, baggage
 
 
@@ -99,6 +101,8 @@ def attribute(
         (key.pinned, "pinned"),
     )
     for layer, where in layers:
+        if not layer:
+            continue
         for name, said in layer.items():
             if name in _BODY_NAMES and (value := clean(said)):
                 values[name] = value
@@ -108,5 +112,6 @@ def attribute(
         values["team"] = key.team
     if metadata_user and "user" not in values:
         values["user"] = clean(metadata_user)
-    values.setdefault("feature", automatic_feature)
+    if "feature" not in values:
+        values["feature"] = automatic_feature
     return Attribution(**values, tags=parse_tags(tags) if tags else (), feature_source=source)

@@ -4,8 +4,6 @@ Counting exactly costs 140-230 us for 4,000 characters and stalls the loop on la
 the data path estimates, and corrects the estimate by what providers billed.
 """
 
-from dataclasses import dataclass
-
 import msgspec
 
 from tidegate.model.request import Parts
@@ -23,8 +21,7 @@ WEIGHT = 16
 MIN_TOKENS_TO_LEARN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(msgspec.Struct, frozen=True):
     """The correction for one model: estimate times `ratio_milli` / 1000, learned from `calls` bills."""
 
     ratio_milli: int = 1000
@@ -64,13 +61,14 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimated(parts: Parts, calibration: Calibration, *, messages: int, images: int) -> Estimate:
     """The estimate for a whole prompt, part by part."""
     total, pairs = messages * TOKENS_PER_MESSAGE + images * TOKENS_PER_IMAGE, []
+    ratio_milli = calibration.ratio_milli
     for part in (parts.system, parts.tools, parts.history, parts.tool_results, parts.last_user):
         if part.size_bytes == 0:
             pairs.append(NOTHING)
             continue
         raw = raw_tokens(part.ascii_bytes, part.text_bytes - part.ascii_bytes)
         total += raw
-        pairs.append((part.size_bytes, corrected(raw, calibration)))
+        pairs.append((part.size_bytes, -(-raw * ratio_milli // 1000)))
     return Estimate(tuple(pairs), total)
 
 
@@ -79,7 +77,8 @@ def learn(calibration: Calibration, *, estimated_raw: int, billed: int) -> Calib
     if estimated_raw < MIN_TOKENS_TO_LEARN or billed <= 0:
         return calibration
     seen = billed * 1000 // estimated_raw
-    seen = MIN_RATIO_MILLI if seen < MIN_RATIO_MILLI else min(seen, MAX_RATIO_MILLI)
-    weight = min(calibration.calls + 1, WEIGHT)
-    moved = calibration.ratio_milli + (seen - calibration.ratio_milli) // weight
-    return Calibration(ratio_milli=moved, calls=calibration.calls + 1)
+    if not MIN_RATIO_MILLI <= seen <= MAX_RATIO_MILLI:
+        seen = MIN_RATIO_MILLI if seen < MIN_RATIO_MILLI else MAX_RATIO_MILLI
+    ratio_milli, calls = calibration.ratio_milli, calibration.calls + 1
+    moved = ratio_milli + (seen - ratio_milli) // min(calls, WEIGHT)
+    return Calibration(moved, calls)

@@ -36,8 +36,9 @@ _VOLATILE = re.compile(
 )
 _TOOL_NAME = re.compile(rb'"name"\s*:\s*"([^"\\]{1,128})"')
 
-_HASHED_FIELDS = frozenset({"messages", "tools", "system", "input"})
-"""Long fields whose content is in `RequestFacts.prompt`, in every dialect."""
+_MODEL_ALONE = frozenset({"model"})
+_MODEL_AND_PROMPT = _MODEL_ALONE | {"messages", "tools", "system", "input"}
+"""With the long fields whose content is in `RequestFacts.prompt`, in every dialect."""
 
 
 def stable_lines(text: str) -> list[str]:
@@ -76,16 +77,25 @@ def prefixes(key: bytes, pieces: Sequence[bytes]) -> tuple[tuple[int, str], ...]
     prompts are long and processors have it; the key is its first block and the output is truncated.
     """
     assert len(pieces) >= 2, "tools and system come first, empty where there are none"
-    last = len(pieces) - 3
-    wanted = {-1, last, last - 1, *(last - back for back in OLDER_BOUNDARIES)}
+    framed: list[bytes] = []
+    for piece in pieces:
+        framed += (len(piece).to_bytes(8, "little"), piece)
     running = _keyed(key).copy()
     found: list[tuple[int, str]] = []
-    for index, piece in enumerate(pieces, start=-2):
-        running.update(len(piece).to_bytes(8, "little"))
-        running.update(piece)
-        if index in wanted and index >= -1:
-            found.append((index, running.hexdigest()[:PREFIX_HEX]))
+    start = 0
+    for index in _boundaries(len(pieces) - 3):
+        end = 2 * (index + 3)
+        running.update(b"".join(framed[start:end]))
+        found.append((index, running.hexdigest()[:PREFIX_HEX]))
+        start = end
     return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _boundaries(last: int) -> tuple[int, ...]:
+    """The messages after which a prefix is hashed, oldest first, where `last` is the newest's index."""
+    backs = (0, 1, *OLDER_BOUNDARIES)
+    return tuple(sorted({-1, *(last - back for back in backs if last - back >= -1)}))
 
 
 @lru_cache(maxsize=1024)
@@ -99,14 +109,14 @@ def exact(
 ) -> str:
     """A keyed hash of everything that decides the answer: equal means the same question.
 
-    `fields` are the request's top-level fields as raw JSON. `whole_prompt` is the last of the prompt's prefix
-    hashes, which stands for the long ones. Two spellings of one question differ; that is safe, and the
-    cache has a canonical key of its own (trap C2).
+    `fields` are the request's top-level fields as raw JSON, of which `model` is left out: `target` says where
+    it leads. `whole_prompt` is the last of the prompt's prefix hashes, which stands for the long ones. Two
+    spellings of one question differ; that is safe, and the cache has a canonical key of its own (trap C2).
     """
-    digest = blake2b(key=key, digest_size=EXACT_HEX // 2, person=b"tg-exact")
-    digest.update(f"{surface}\0{target}\0{whole_prompt}\0".encode())
+    passed_over = _MODEL_AND_PROMPT if whole_prompt else _MODEL_ALONE
+    parts = [f"{surface}\0{target}\0{whole_prompt}\0".encode()]
     for name, value in fields:
-        if name != "model" and not (whole_prompt and name in _HASHED_FIELDS):
-            digest.update(f"{name}\0{len(value)}\0".encode("utf-8", "replace"))
-            digest.update(value)
+        if name not in passed_over:
+            parts += (f"{name}\0{len(value)}\0".encode("utf-8", "replace"), value)
+    digest = blake2b(b"".join(parts), key=key, digest_size=EXACT_HEX // 2, person=b"tg-exact")
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """What one upstream call came to: whose word counts for its tokens, and what they cost."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from tidegate.model.provider import ErrorClass
 from tidegate.model.record import AttemptStatus, CostSource, Hold, Settled
 from tidegate.model.reply import ReplyFacts
-from tidegate.model.usage import TOKEN_BUCKETS, Usage, UsageReport, UsageSource
+from tidegate.model.usage import Usage, UsageReport, UsageSource
 from tidegate.policy.estimate import Calibration, corrected, raw_tokens
 from tidegate.policy.price import drifts, stated_nano
 
@@ -62,15 +63,15 @@ def settle(ended: Ended, hold: Hold, output: Calibration, price: Pricer) -> Sett
     A call that cannot have reached the provider, or that it refused, cost nothing. A whole answer is billed
     as the provider says; one without usage, or cut short, is estimated and flagged (traps M5, M6, M7).
     """
-    reply = ended.reply
+    reply, report = ended.reply, ended.reply.usage
     counted = _count(ended, hold, output)
+    stated = None if report is None or report.stated_cost is None else stated_nano(report.stated_cost)
     flags = list(counted.flags)
-    priced, source = _cost(ended, counted, hold, price, flags)
-    if reply.model and drifted(ended.model_asked, reply.model):
+    priced, source = _cost(ended, counted, hold, price, stated, flags)
+    if reply.model and reply.model != ended.model_asked and drifted(ended.model_asked, reply.model):
         flags.append("model_drift")
     if reply.bad_frames:
         flags.append("bad_frames")
-    report = reply.usage
     return Settled(
         status=ended.status,
         sent=ended.sent,
@@ -88,7 +89,7 @@ def settle(ended: Ended, hold: Hold, output: Calibration, price: Pricer) -> Sett
         cost_source=source,
         price_id=priced.price_id,
         fx_id=priced.fx_id,
-        stated_cost_nano=_stated_nano(ended),
+        stated_cost_nano=stated,
         model_served=reply.model,
         service_tier=reply.service_tier,
         upstream_id=reply.id or ended.upstream_id,
@@ -123,15 +124,17 @@ def _count(ended: Ended, hold: Hold, output: Calibration) -> _Counted:
 
 def _says_all(report: UsageReport, reply: ReplyFacts) -> bool:
     """Whether a whole answer's usage has both of its sides (case F9); one without text may have no output."""
-    if report.usage.input_total is None:
+    usage = report.usage
+    if usage.input_uncached is None and usage.input_total is None:
         return False
-    silent = not reply.text_bytes and _UNREAD.isdisjoint(report.anomalies)
-    return report.usage.output_total is not None or silent
+    if usage.output_text is not None or usage.output_total is not None:
+        return True
+    return not reply.text_bytes and _UNREAD.isdisjoint(report.anomalies)
 
 
 def _filled(usage: Usage, reply: ReplyFacts, hold: Hold, output: Calibration) -> Usage:
     """What the provider said so far, and our estimate for what it had not said when the call ended."""
-    said = {name: getattr(usage, name) for name in (*TOKEN_BUCKETS, "searches")}
+    said = msgspec.structs.asdict(usage)
     if usage.input_total is None:
         said["input_uncached"] = hold.input_tokens
     missing = _generated(reply, output) - (usage.output_total or 0)
@@ -145,14 +148,16 @@ def _generated(reply: ReplyFacts, output: Calibration) -> int:
 
 
 def _cost(
-    ended: Ended, counted: _Counted, hold: Hold, price: Pricer, flags: list[str]
+    ended: Ended, counted: _Counted, hold: Hold, price: Pricer, stated: int | None, flags: list[str]
 ) -> tuple[Priced, CostSource]:
+    """What the usage comes to and by whose word; adds to `flags` what a reader of the amount must know."""
     if counted.source == "none":
         return Priced(0, hold.currency), "none"
     reply = ended.reply
     priced = price(counted.usage, reply.model or ended.model_asked, reply.service_tier)
-    flags.extend(flag for flag in priced.flags if flag not in flags)
-    stated = _stated_nano(ended)
+    for flag in priced.flags:
+        if flag not in flags:
+            flags.append(flag)
     if stated is not None and reply.complete:
         assert reply.usage is not None
         ours = priced.amount_nano if priced.currency == reply.usage.stated_currency else None
@@ -166,13 +171,7 @@ def _cost(
     return priced, "estimated" if estimated else "price"
 
 
-def _stated_nano(ended: Ended) -> int | None:
-    report = ended.reply.usage
-    if report is None or report.stated_cost is None:
-        return None
-    return stated_nano(report.stated_cost)
-
-
+@lru_cache(maxsize=1024)
 def drifted(asked: str, served: str) -> bool:
     """True when a provider served another model than the one asked for (trap M18).
 

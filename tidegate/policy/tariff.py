@@ -74,31 +74,25 @@ class Tariff:
     def cost(self, usage: Usage, *, requests: int = 1) -> Cost:
         """What a usage comes to: the exact sum over its buckets, rounded once (trap M12)."""
         total = requests * self.fee
-        missing: list[str] = []
-        flags: list[str] = []
+        missing: tuple[str, ...] = ()
+        flags: tuple[str, ...] = ()
         counts = _counts(usage)
-        for at, count in enumerate(counts):
+        for count, rate, flag, bucket in zip(counts, self.units, self.flags, _COUNTED, strict=True):
             if not count:
                 continue
-            rate = self.units[at]
             if rate is None:
-                missing.append(_COUNTED[at])
+                missing = (*missing, bucket)
                 continue
             total += count * rate
-            flag = self.flags[at]
             if flag and flag not in flags:
-                flags.append(flag)
-        unknown = self._unknown(counts)
-        known = half_even(total, self.denominator)
-        return Cost(
-            None if missing or unknown else known,
-            self.currency,
-            known,
-            tuple(missing),
-            unknown,
-            bool(flags),
-            tuple(flags),
-        )
+                flags = (*flags, flag)
+        unsaid = usage.input_uncached is None or usage.output_text is None
+        unknown = self._unknown(counts) if unsaid else ()
+        known, rest = divmod(total, self.denominator)
+        if rest:
+            known = half_even(total, self.denominator)
+        amount = None if missing or unknown else known
+        return Cost(amount, self.currency, known, missing, unknown, bool(flags), flags)
 
     def hold(self, input_tokens: int, output_tokens: int, *, writes_1h: bool = False) -> tuple[int, int]:
         """The most that an attempt of this size should cost, and its input's share, in nano-units.

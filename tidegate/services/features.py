@@ -1,6 +1,6 @@
 """Names for applications that name nothing: `auto-` and the start of their fingerprint."""
 
-from hashlib import blake2b
+from hashlib import sha256
 
 from tidegate.policy.fingerprint import fingerprint
 
@@ -22,7 +22,9 @@ class Features:
     def automatic(self, key_id: str, fingerprint: str) -> str:
         """The automatic feature name of one call."""
         name = f"auto-{fingerprint[:AUTO_HEX]}"
-        known = self._known.setdefault(key_id, set())
+        known = self._known.get(key_id)
+        if known is None:
+            known = self._known[key_id] = set()
         if name not in known:
             if len(known) >= MAX_PER_KEY:
                 return OTHER
@@ -45,7 +47,7 @@ class Fingerprints:
         That hash covers the tools, which are long. It does not cover a system prompt that stands among the
         messages, as Responses and agents send it, so the text is hashed besides.
         """
-        seen = (key, hashed, blake2b(system_text.encode("utf-8", "replace"), digest_size=16).digest())
+        seen = (key, hashed, sha256(system_text.encode("utf-8", "replace")).digest())
         print_ = self._known.get(seen)
         if print_ is None:
             if len(self._known) >= MAX_REMEMBERED:

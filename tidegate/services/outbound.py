@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tidegate.model.provider import Deployment, Provider, Target
+from tidegate.model.provider import Deployment, Provider, StreamUsage, Target
 from tidegate.model.request import Surface
+from tidegate.providers.catalog import stream_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,8 @@ class Outbound:
     """What a call to one deployment needs. `urls` has an entry for each surface it speaks.
 
     `problem` says why it cannot be called (a key that is not set); empty when it can. `client_headers` are
-    those of a client that go through.
+    those of a client that go through. `target` is the deployment as a record names it, `asked_model` the
+    model it stands for; the streams of `asks_usage` tell their usage only where it is asked for (trap S2).
     """
 
     deployment: Deployment
@@ -22,13 +24,26 @@ class Outbound:
     secret: str = field(repr=False)
     problem: str = ""
     client_headers: frozenset[bytes] = frozenset()
+    name: str = field(init=False)
+    target: Target = field(init=False)
+    asked_model: str = field(init=False)
+    asks_usage: frozenset[Surface] = field(init=False)
 
-    @property
-    def target(self) -> Target:
-        """The deployment as a record names it."""
-        return Target(
-            provider=self.provider.name,
-            deployment=self.deployment.name,
-            model=self.deployment.model,
-            region=self.deployment.region,
-        )
+    def __post_init__(self) -> None:
+        """Work out what follows from the deployment and its provider."""
+        one, provider = self.deployment, self.provider
+        asked = one.price_model or one.model
+        target = Target(provider=provider.name, deployment=one.name, model=one.model, region=one.region)
+        asks = [
+            surface for surface in provider.paths if _stream_usage(one, provider, asked, surface) == "ask"
+        ]
+        object.__setattr__(self, "name", one.name)
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "asked_model", asked)
+        object.__setattr__(self, "asks_usage", frozenset(asks))
+
+
+def _stream_usage(deployment: Deployment, provider: Provider, model: str, surface: Surface) -> StreamUsage:
+    """How a stream comes by its usage: by the operator's word, else by the catalogue's."""
+    stated = deployment.stream_usage if surface in ("chat", "completions") else None
+    return stated or stream_usage(provider, model, surface)

@@ -1,7 +1,7 @@
 """Prices on the data path: the same card for the same minute is looked up once."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +16,10 @@ from tidegate.services.pricebook import PriceBook, Quote, Unpriced
 
 MINUTE_US = 60_000_000
 MAX_MEMO = 4096
+
+Case = tuple[int, str, str, str, str, str]
+"""What decides a call's card besides its size: minute, provider, region, price factor, model, service tier.
+Every condition of a card holds for whole minutes."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -58,23 +62,32 @@ def cards_in_use(
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A quote made ready to compute with. Where two sources differ, the dearer one is held."""
+    """A quote made ready to compute with.
+
+    `hold` gives the most that a call of (input tokens, output tokens) should cost, and its input's share, in
+    nano-units. `fx_id` names the exchange rate into the currency of reports, empty where there is none.
+    """
 
     quote: Quote
     tariff: Tariff
-    second: Tariff | None
-
-    def hold(self, input_tokens: int, output_tokens: int) -> tuple[int, int]:
-        """The most that a call of this size should cost, and its input's share, in nano-units."""
-        held = self.tariff.hold(input_tokens, output_tokens)
-        return held if self.second is None else max(held, self.second.hold(input_tokens, output_tokens))
+    hold: Callable[[int, int], tuple[int, int]]
+    fx_id: str = ""
 
 
-def ready(quote: Quote) -> Ready:
-    """Make a quote ready to compute with; a second source in another currency cannot be compared."""
-    second = quote.second
-    comparable = second is not None and second.currency == quote.card.currency
-    return Ready(quote, tariff_of(quote.card), tariff_of(second) if second and comparable else None)
+def ready(quote: Quote, fx_id: str = "") -> Ready:
+    """Make a quote ready to compute with. Where two sources differ, the dearer one is held.
+
+    A second source in another currency cannot be compared.
+    """
+    tariff, second = tariff_of(quote.card), quote.second
+    if second is None or second.currency != quote.card.currency:
+        return Ready(quote, tariff, tariff.hold, fx_id)
+    other = tariff_of(second)
+
+    def dearer(input_tokens: int, output_tokens: int) -> tuple[int, int]:
+        return max(tariff.hold(input_tokens, output_tokens), other.hold(input_tokens, output_tokens))
+
+    return Ready(quote, tariff, dearer, fx_id)
 
 
 class Pricing:
@@ -84,16 +97,16 @@ class Pricing:
         self._book = book
         self._providers = providers
         self._currency = currency
-        self._minute = -1
-        self._ready: dict[tuple[str, str, str, str, str, int], Ready | None] = {}
-        self._thresholds: dict[tuple[str, str], tuple[int, ...]] = {}
-        self._fx_ids: dict[str, str] = {}
+        self._ready: dict[tuple[int | str, ...], Ready | None] = {}
+        self._tiers: dict[tuple[int, str, str], tuple[int, ...]] = {}
 
     def hold(
         self, deployment: Deployment, at_us: int, input_tokens: int, output_tokens: int, tier: str
     ) -> Held | None:
         """What a call of this size may cost; None where no card prices it."""
-        found = self._at(deployment, asked_model(deployment), at_us, input_tokens, tier)
+        one, asked = deployment, deployment.price_model or deployment.model
+        case = (at_us // MINUTE_US, one.provider, one.region, one.price_factor, asked, tier)
+        found = self._ready.get(case) or self._find(case, input_tokens)
         if found is None:
             return None
         total, of_input = found.hold(input_tokens, output_tokens)
@@ -101,73 +114,62 @@ class Pricing:
 
     def cost(self, deployment: Deployment, usage: Usage, *, served: str, at_us: int, tier: str) -> Priced:
         """What a usage comes to, priced as served (trap M18); the asked model's card where that has none."""
-        input_tokens = usage.input_total or 0
-        found = self._at(deployment, served, at_us, input_tokens, tier)
+        one = deployment
+        case = (at_us // MINUTE_US, one.provider, one.region, one.price_factor, served, tier)
+        found = self._ready.get(case) or self._find(case, usage.input_total or 0)
         flags: tuple[str, ...] = ()
-        if found is None and served != asked_model(deployment):
-            found = self._at(deployment, asked_model(deployment), at_us, input_tokens, tier)
+        if found is None and served != (asked := asked_model(deployment)):
+            found = self._find((*case[:4], asked, tier), usage.input_total or 0)
             flags = ("priced_as_asked",)
         if found is None:
             return Priced(None)
-        amount = found.tariff.cost(usage)
+        quote, amount = found.quote, found.tariff.cost(usage)
         if amount.estimated:
             flags = (*flags, "estimated")
-        return Priced(
-            amount.amount_nano,
-            amount.currency,
-            found.quote.price_id,
-            self._fx_id(amount.currency, at_us),
-            (*flags, *found.quote.flags, *amount.flags),
-        )
+        flags = (*flags, *quote.flags, *amount.flags)
+        return Priced(amount.amount_nano, amount.currency, quote.price_id, found.fx_id, flags)
 
-    def _at(
-        self, deployment: Deployment, model: str, at_us: int, input_tokens: int, tier: str
-    ) -> Ready | None:
-        provider = self._providers.get(deployment.provider) or deployment.provider
-        minute = at_us // MINUTE_US
-        if minute != self._minute or len(self._ready) > MAX_MEMO:
-            self._minute = minute
-            self._ready.clear()
-            self._fx_ids.clear()
-        bracket = bisect_left(self._tiers(provider, model, at_us), input_tokens)
-        key = (provider, model, deployment.region, deployment.price_factor, tier, bracket)
+    def _find(self, case: Case, input_tokens: int) -> Ready | None:
+        """The quote of a call. A model with context tiers has one for each, under a key of its own."""
+        tiers = self._tiers_of(case)
+        key = (*case, bisect_left(tiers, input_tokens)) if tiers else case
         if key not in self._ready:
-            self._ready[key] = self._look_up(deployment, provider, model, at_us, input_tokens, tier)
+            if len(self._ready) >= MAX_MEMO:
+                self._ready.clear()
+            self._ready[key] = self._look_up(case, input_tokens)
         return self._ready[key]
 
-    def _look_up(
-        self, deployment: Deployment, provider: str, model: str, at_us: int, input_tokens: int, tier: str
-    ) -> Ready | None:
+    def _look_up(self, case: Case, input_tokens: int) -> Ready | None:
+        minute, provider, region, price_factor, model, tier = case
         processing = processing_of(tier)
         if processing is None:
             return None
+        at_us = minute * MINUTE_US
         found = self._book.price(
-            provider,
+            self._providers.get(provider) or provider,
             model,
             at_us=at_us,
             input_tokens=input_tokens,
             processing=processing,
-            region=deployment.region,
-            price_factor=deployment.price_factor,
+            region=region,
+            price_factor=price_factor,
         )
-        return None if isinstance(found, Unpriced) else ready(found)
+        if isinstance(found, Unpriced):
+            return None
+        own = found.card.currency
+        rate = None if own == self._currency else self._book.fx(own, self._currency, at_us)
+        return ready(found, rate.id if rate else "")
 
-    def _tiers(self, provider: str, model: str, at_us: int) -> tuple[int, ...]:
-        """The token counts at which this model's context tiers begin."""
-        key = (provider, model)
-        known = self._thresholds.get(key)
+    def _tiers_of(self, case: Case) -> tuple[int, ...]:
+        """The token counts beyond which this model's higher context tiers begin; mostly none."""
+        minute, provider, _, _, model, _ = case
+        key = (minute, provider, model)
+        known = self._tiers.get(key)
         if known is None:
-            if len(self._thresholds) > MAX_MEMO:
-                self._thresholds.clear()
-            listed = self._book.cards_for(provider, model, at_us)
-            overs = {card.input_over for card in listed.cards} if listed else set()
-            known = self._thresholds[key] = tuple(sorted(overs))
+            if len(self._tiers) >= MAX_MEMO:
+                self._tiers.clear()
+            place = self._providers.get(provider) or provider
+            listed = self._book.cards_for(place, model, minute * MINUTE_US)
+            overs = {card.input_over for card in listed.cards if card.input_over} if listed else ()
+            known = self._tiers[key] = tuple(sorted(overs))
         return known
-
-    def _fx_id(self, currency: str, at_us: int) -> str:
-        if currency == self._currency:
-            return ""
-        if currency not in self._fx_ids:
-            rate = self._book.fx(currency, self._currency, at_us)
-            self._fx_ids[currency] = rate.id if rate else ""
-        return self._fx_ids[currency]

@@ -51,7 +51,7 @@ class Pseudonyms:
 
     def who(self, key: Key, labels: Attribution) -> Who:
         """The labels of a call as its records keep them."""
-        tenant = key.tenant
+        tenant, of = key.tenant, self.of
         return Who(
             tenant=tenant,
             key=key.id,
@@ -59,14 +59,14 @@ class Pseudonyms:
             team=labels.team,
             feature=labels.feature,
             feature_source=labels.feature_source,
-            customer=self.of(tenant, "customer", labels.customer),
-            user=self.of(tenant, "user", labels.user),
-            session=self.of(tenant, "session", labels.session),
+            customer=of(tenant, "customer", labels.customer) if labels.customer else "",
+            user=of(tenant, "user", labels.user) if labels.user else "",
+            session=of(tenant, "session", labels.session) if labels.session else "",
             run=labels.run,
             step=labels.step,
             prompt=labels.prompt,
             environment=labels.environment,
-            tags={name: self.of(tenant, f"tag:{name}", value) for name, value in labels.tags},
+            tags={name: of(tenant, f"tag:{name}", value) for name, value in labels.tags},
         )
 
     def _announce(self, tenant: str, kind: str, pseudonym: str, plain: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.config.secret import Secret
-from tidegate.model.errors import ConfigError
+from tidegate.model.errors import ConfigError, Unavailable, Unsupported
 from tidegate.model.provider import Deployment, Provider
 from tidegate.model.request import Surface
 from tidegate.providers.auth import headers_for, url_for
@@ -15,6 +15,8 @@ from tidegate.services.outbound import Outbound
 from tidegate.services.pricebook import PriceBook
 from tidegate.services.pricing import Pricing
 from tidegate.stores.snapshot import Snapshot
+
+MAX_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,44 @@ class State:
     prices: Pricing
     refuse_unpriced: bool
     secrets: tuple[str, ...] = field(repr=False)
+    _ready: dict[tuple[str, Surface, tuple[str, ...] | None], tuple[Outbound, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def ready(
+        self, model: str, surface: Surface, allowed: tuple[str, ...] | None = None
+    ) -> tuple[Outbound, ...]:
+        """The deployments that can take a call, in the operator's order, for a key that may use `allowed`.
+
+        Raises ModelNotFound, ModelNotAllowed, Unsupported (none speaks the surface), or Unavailable (no key
+        set). An answer is worked out once and remembered, a refusal is not.
+        """
+        asked = (model, surface, allowed)
+        found = self._ready.get(asked)
+        if found is None:
+            if len(self._ready) >= MAX_REMEMBERED:
+                self._ready.clear()
+            found = self._ready[asked] = self._work_out(model, surface, allowed)
+        return found
+
+    def _work_out(
+        self, model: str, surface: Surface, allowed: tuple[str, ...] | None
+    ) -> tuple[Outbound, ...]:
+        speaking: list[Outbound] = []
+        refusal: Unsupported | None = None
+        for deployment in self.deployments.resolve(model, allowed):
+            try:
+                self.deployments.supports(deployment, surface)
+            except Unsupported as error:
+                refusal = refusal or error
+            else:
+                speaking.append(self.outbound(deployment))
+        if refusal is not None and not speaking:
+            raise refusal
+        found = tuple(outbound for outbound in speaking if not outbound.problem)
+        if not found:
+            raise Unavailable(speaking[0].problem)
+        return found
 
     def outbound(self, deployment: Deployment) -> Outbound:
         """The deployment made ready to call."""

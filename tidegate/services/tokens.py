@@ -22,13 +22,12 @@ class Calibrations:
 
     def learn_input(self, model: str, estimated_raw: int, billed: int) -> None:
         """Take in one bill of a prompt."""
-        _learn(self._input, model, estimated_raw, billed)
+        known = self._input
+        if model in known or len(known) < MAX_MODELS:
+            known[model] = learn(known.get(model, UNCALIBRATED), estimated_raw=estimated_raw, billed=billed)
 
     def learn_output(self, model: str, estimated_raw: int, billed: int) -> None:
         """Take in one bill of an answer."""
-        _learn(self._output, model, estimated_raw, billed)
-
-
-def _learn(known: dict[str, Calibration], model: str, estimated_raw: int, billed: int) -> None:
-    if model in known or len(known) < MAX_MODELS:
-        known[model] = learn(known.get(model, UNCALIBRATED), estimated_raw=estimated_raw, billed=billed)
+        known = self._output
+        if model in known or len(known) < MAX_MODELS:
+            known[model] = learn(known.get(model, UNCALIBRATED), estimated_raw=estimated_raw, billed=billed)
