@@ -219,6 +219,30 @@ def test_whole_reply_states_its_length_and_a_head_reply_has_no_body() -> None:
     assert head.endswith(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("code", [204, 304])
+def test_reply_that_has_no_body_is_given_none(code: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await client_of(scope).reply(code, [], b"what follows would be read as another reply")
+
+    async def main() -> bytes:
+        async with site(None, app) as here:
+            return await here.talk(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+
+    got = run(main())
+    assert (status(got), got[-4:], b"content-length" in got) == (code, b"\r\n\r\n", False)
+
+
+def test_second_head_is_never_sent() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        client = client_of(scope)
+        await client.start(200, [])
+        await client.write(b"data", more=True)
+        await client.reply(500, [], b"")
+
+    reply = talked(app)
+    assert (reply.count(b"HTTP/1.1"), reply.endswith(b"0\r\n\r\n")) == (1, False)
+
+
 @pytest.mark.parametrize("wrong", [b"ab", b"abcd"])
 def test_body_of_another_length_than_its_head_says_is_cut(wrong: bytes) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,6 +1,6 @@
 """The way back: a provider's reply to its client, byte for byte, read on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from tidegate.exchange.call import Headers
 from tidegate.exchange.forward import injects_usage, reply_headers, scrubbed
@@ -21,20 +21,19 @@ MAX_FRAME_BYTES = 16_777_216
 PROGRESS_TOKENS = 1000
 
 
-async def deliver(journey: Journey, reply: Reply, *, keep_alive_s: float) -> None:
+def deliver(journey: Journey, reply: Reply, *, keep_alive_s: float) -> Awaitable[None]:
     """Give the client this reply, whatever it is. Nothing is sent before the begin is on the disk.
 
-    Raises TransportError where a reply breaks off before its client was given anything.
+    Awaiting it raises TransportError where a reply breaks off before its client was given anything.
     """
     flight = journey.flight
     flight.http = reply.status
     flight.upstream_id = reply.headers.get("x-request-id") or reply.headers.get("request-id") or ""
     if reply.status >= 300:
-        await _error(journey, reply)
-    elif reply.headers.get("content-type", "").startswith("text/event-stream"):
-        await _stream(journey, reply, keep_alive_s)
-    else:
-        await _plain(journey, reply)
+        return _error(journey, reply)
+    if reply.headers.get("content-type", "").startswith("text/event-stream"):
+        return _stream(journey, reply, keep_alive_s)
+    return _plain(journey, reply)
 
 
 async def _error(journey: Journey, reply: Reply) -> None:

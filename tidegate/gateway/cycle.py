@@ -201,10 +201,10 @@ class Cycle:
             await self.link.flow.drain()
         if self.disconnected:
             return
-        more = b"" if status in _BODILESS else b"content-length: %d\r\n" % len(body)
-        head = self._head_bytes(status, headers, more)
+        bodiless = status in _BODILESS
+        head = self._head_bytes(status, headers, b"" if bodiless else b"content-length: %d\r\n" % len(body))
         self.response_started = True
-        if self._is_head or not body:
+        if bodiless or self._is_head or not body:
             self.link.transport.write(head)
         elif len(body) <= _JOINED_BYTES:
             self.link.transport.write(head + body)
@@ -222,7 +222,6 @@ class Cycle:
         if self.disconnected:
             return
         more = b""
-        self._left = 0
         lengths = [value for name, value in headers if name == b"content-length"]
         if lengths:
             self._left = 0 if self._is_head else int(lengths[0])
@@ -267,6 +266,8 @@ class Cycle:
 
     def _head_bytes(self, status: int, headers: Headers, more: bytes) -> bytes:
         """The status line and fields. Raises ValueError for a field that would break them (case 14)."""
+        if self.response_started:
+            raise RuntimeError("a reply has one head")
         lines = [STATUS_LINE[status]]
         common = self.link.server_state.default_headers
         for name, value in common:

@@ -1,6 +1,5 @@
 """The application: a path to a surface or a page, a key to its owner, and the exchange for the rest."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,34 +45,26 @@ class Application:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
-        """Answer one request."""
+        """Answer one request. The key is known first; only then is a body read."""
         if scope["type"] != "http":
             return
         client = client_of(scope)
         path: str = scope["path"]
         surface = paths.SURFACES.get(path)
+        key: Key | None = None
         try:
-            if surface is not None:
-                await self._call(scope, surface, client)
-            else:
+            if surface is None:
                 await self._page(scope, path, client)
-        except TidegateError as error:
-            await self._refuse(error, path, surface, scope["headers"], client)
-        except asyncio.CancelledError:
-            if not client.gone:
-                raise
-
-    async def _call(self, scope: Scope, surface: Surface, client: Cycle) -> None:
-        """Know the key first; only then is a body read."""
-        clock = self._ledger.clock
-        started_s, at_us = clock.mono_s(), clock.wall_us()
-        if scope["method"] != "POST":
-            raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.")
-        key = self._key(scope, at_us)
-        try:
+                return
+            clock = self._ledger.clock
+            started_s, at_us = clock.mono_s(), clock.wall_us()
+            if scope["method"] != "POST":
+                raise MethodNotAllowed(f"{path} takes POST, not {scope['method']}.")
+            key = self._key(scope, at_us)
             body = await client.body()
         except TidegateError as error:
-            await self._refuse(error, scope["path"], surface, scope["headers"], client, who=who_of(key))
+            who = None if key is None else who_of(key)
+            await self._refuse(error, path, surface, scope["headers"], client, who)
             return
         call = Call(
             id=uuid7(at_us, clock.random_bits(62)),
@@ -135,7 +126,7 @@ class Application:
         surface: Surface | None,
         headers: Headers,
         client: Cycle,
-        who: Who | None = None,
+        who: Who | None,
     ) -> None:
         """Refuse what never came to the exchange; a probe of a page leaves no record."""
         ident = self._new_id()

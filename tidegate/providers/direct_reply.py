@@ -1,7 +1,8 @@
 """A reply read from our own client's connection, with its idle and total limits."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from typing import Self
 
 from tidegate.providers import direct_failure as words
 from tidegate.providers.direct_connection import Connection
@@ -31,6 +32,7 @@ class DirectReply(InflatingReply):
         self._loop = connection.loop
         self._waiter: asyncio.Future[None] | None = None
         self._failure: TransportError | None = None
+        self._paused = False
         self.status = 0
         self.headers = _NO_HEADERS
 
@@ -54,19 +56,29 @@ class DirectReply(InflatingReply):
             return framing.take()
         return await super().read(limit_bytes)
 
-    async def next_piece(self) -> bytes:
-        """Give what has come, or wait for it; empty at the end."""
+    def chunks(self) -> AsyncIterator[bytes]:
+        """See Reply.chunks."""
+        return self if self._inflater is None else super().chunks()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         framing = self._framing
         while not framing.pieces:
             if self._failure is not None:
                 raise self._failure
             if framing.whole:
-                return b""
+                raise StopAsyncIteration
             await self._next_bytes()
-        piece = framing.take()
-        if self._connection is not None:
+        if self._paused and self._connection is not None:
+            self._paused = False
             self._connection.resume()
-        return piece
+        return framing.take()
+
+    async def next_piece(self) -> bytes:
+        """Give what has come, or wait for it; empty at the end."""
+        return await anext(self, b"")
 
     def give_up(self, phase: Phase, what: str) -> None:
         """Close the connection at once; a reader gets a TransportError."""
@@ -95,6 +107,7 @@ class DirectReply(InflatingReply):
             if connection is not None:
                 connection.finish(reusable=framing.reusable)
         elif framing.unread_bytes >= MAX_UNREAD_BYTES and self._connection is not None:
+            self._paused = True
             self._connection.pause()
         self._wake()
 
@@ -126,6 +139,8 @@ class DirectReply(InflatingReply):
             self._wake()
         elif now_s >= self._deadline_s:
             self.give_up("total", "is not whole within the limit of the call")
+        elif self._waiter is None:  # it is our side that has not asked for more
+            connection.watch(min(now_s + self._idle_s, self._deadline_s))
         else:
             self.give_up("idle", f"paused for more than {self._idle_s:g} s")
 
@@ -135,19 +150,15 @@ class DirectReply(InflatingReply):
         self._failure = words.in_reply(self._url, str(error), phase=phase, got_bytes=got_bytes)
         self.leave()
 
-    async def _next_bytes(self) -> None:
-        """Wait for the provider, and count its silence."""
-        connection = self._connection
+    def _next_bytes(self) -> asyncio.Future[None]:
+        """A wait for the provider, whose silence counts from now on."""
+        connection, now_s = self._connection, self._loop.time()
         if connection is None:
             self._failure = words.in_reply(self._url, "was left", phase="read")
-            return
-        connection.watch(min(self._loop.time() + self._idle_s, self._deadline_s))
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            if self._connection is connection:
-                connection.unwatch(self._deadline_s)
+            raise self._failure
+        connection.watch(min(now_s + self._idle_s, self._deadline_s))
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -4,6 +4,7 @@ Closing is arithmetic in memory and an append: it never awaits, so no cancel, di
 it (trap S14).
 """
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from tidegate.model.errors import TidegateError
@@ -42,12 +43,12 @@ class Log(Protocol):
         """Append the end of a begun call; always succeeds."""
         ...
 
-    async def written(self, mark: int) -> None:
-        """Wait until a record is with the operating system."""
+    def written(self, mark: int) -> Awaitable[None]:
+        """A wait until a record is with the operating system."""
         ...
 
-    async def synced(self, mark: int) -> None:
-        """Wait until a record is on the disk."""
+    def synced(self, mark: int) -> Awaitable[None]:
+        """A wait until a record is on the disk."""
         ...
 
 
@@ -100,13 +101,13 @@ class Entry:
         """Record an event of this call."""
         self._ledger.note(kind, self.id, **facts)
 
-    async def written(self) -> None:
-        """Wait until the latest begin or attempt is with the operating system."""
-        await self._ledger.log.written(self.mark)
+    def written(self) -> Awaitable[None]:
+        """A wait until the latest begin or attempt is with the operating system."""
+        return self._ledger.log.written(self.mark)
 
-    async def synced(self) -> None:
-        """Wait until the latest begin or attempt is on the disk: the client's first byte waits for this."""
-        await self._ledger.log.synced(self.mark)
+    def synced(self) -> Awaitable[None]:
+        """A wait until the latest begin or attempt is on the disk: the client's first byte waits for this."""
+        return self._ledger.log.synced(self.mark)
 
 
 class Ledger:

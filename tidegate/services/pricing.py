@@ -106,7 +106,7 @@ class Pricing:
         """What a call of this size may cost; None where no card prices it."""
         one, asked = deployment, deployment.price_model or deployment.model
         case = (at_us // MINUTE_US, one.provider, one.region, one.price_factor, asked, tier)
-        found = self._ready.get(case) or self._find(case, input_tokens)
+        found = self._ready[case] if case in self._ready else self._find(case, input_tokens)
         if found is None:
             return None
         total, of_input = found.hold(input_tokens, output_tokens)
@@ -116,10 +116,12 @@ class Pricing:
         """What a usage comes to, priced as served (trap M18); the asked model's card where that has none."""
         one = deployment
         case = (at_us // MINUTE_US, one.provider, one.region, one.price_factor, served, tier)
-        found = self._ready.get(case) or self._find(case, usage.input_total or 0)
+        known = self._ready
+        found = known[case] if case in known else self._find(case, usage.input_total or 0)
         flags: tuple[str, ...] = ()
-        if found is None and served != (asked := asked_model(deployment)):
-            found = self._find((*case[:4], asked, tier), usage.input_total or 0)
+        if found is None and served != (asked := one.price_model or one.model):
+            case = (*case[:4], asked, tier)
+            found = known[case] if case in known else self._find(case, usage.input_total or 0)
             flags = ("priced_as_asked",)
         if found is None:
             return Priced(None)
