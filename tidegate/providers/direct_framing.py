@@ -112,7 +112,8 @@ class Framing:
         """Return the unread body, empty when there is none."""
         pieces = self.pieces
         piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self.drop_unread()
+        pieces.clear()
+        self.unread_bytes = 0
         return piece
 
     def drop_unread(self) -> None:

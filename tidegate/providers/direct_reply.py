@@ -70,7 +70,11 @@ class DirectReply(InflatingReply):
                 raise self._failure
             if framing.whole:
                 raise StopAsyncIteration
-            await self._next_bytes()
+            if self._connection is None:
+                raise words.in_reply(self._url, "was left", phase="read")
+            self._connection.watch(min(self._loop.time() + self._idle_s, self._deadline_s))
+            self._waiter = waiter = self._loop.create_future()
+            await waiter
         if self._paused and self._connection is not None:
             self._paused = False
             self._connection.resume()
@@ -109,7 +113,9 @@ class DirectReply(InflatingReply):
         elif framing.unread_bytes >= MAX_UNREAD_BYTES and self._connection is not None:
             self._paused = True
             self._connection.pause()
-        self._wake()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def lost(self, error: Exception | None) -> None:
         """Connection: it has ended."""
@@ -149,16 +155,6 @@ class DirectReply(InflatingReply):
         got_bytes = self._framing.got_bytes
         self._failure = words.in_reply(self._url, str(error), phase=phase, got_bytes=got_bytes)
         self.leave()
-
-    def _next_bytes(self) -> asyncio.Future[None]:
-        """A wait for the provider, whose silence counts from now on."""
-        connection, now_s = self._connection, self._loop.time()
-        if connection is None:
-            self._failure = words.in_reply(self._url, "was left", phase="read")
-            raise self._failure
-        connection.watch(min(now_s + self._idle_s, self._deadline_s))
-        self._waiter = waiter = self._loop.create_future()
-        return waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
