@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "tidegate"
 DRIVERS = {"apsw", "sqlite3", "asyncpg", "psycopg", "redis"}
 CONTROL_ONLY = {"starlette", "rich", "tidegate.control", "tidegate.stores.sqlite", "tidegate.upstream"}
 EXTRAS = {"openai", "anthropic", "xllamacpp", "genai_prices", "pydantic", "httpx2", "numpy"}
+UNCHOSEN = {"aiohttp", "tidegate.providers.aiohttp_transport"}
+"""The transport that the configuration has to ask for."""
 IMPURE = {
     "asyncio",
     "logging",
@@ -45,7 +47,11 @@ def gateway() -> set[str]:
     )
 
 
-@pytest.mark.parametrize("forbidden", [DRIVERS, CONTROL_ONLY, EXTRAS], ids=["drivers", "control", "extras"])
+@pytest.mark.parametrize(
+    "forbidden",
+    [DRIVERS, CONTROL_ONLY, EXTRAS, UNCHOSEN],
+    ids=["drivers", "control", "extras", "unchosen"],
+)
 def test_a_gateway_process_loads_none_of(forbidden: set[str], gateway: set[str]) -> None:
     assert forbidden & gateway == set()
 

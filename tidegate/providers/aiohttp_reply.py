@@ -5,10 +5,10 @@ import asyncio
 import aiohttp
 from multidict import CIMultiDictProxy
 
+from tidegate.providers.aiohttp_failure import body_failure
 from tidegate.providers.attempt import Attempt
-from tidegate.providers.failure import body_failure, place
 from tidegate.providers.inflating_reply import InflatingReply
-from tidegate.providers.transport import Phase, PhaseLimits, TransportError
+from tidegate.providers.transport import Phase, PhaseLimits, TransportError, place
 
 
 class AiohttpReply(InflatingReply):

@@ -10,9 +10,9 @@ from types import TracebackType
 import aiohttp
 from multidict import CIMultiDict
 
+from tidegate.providers.aiohttp_failure import connect_failure, reply_failure
 from tidegate.providers.aiohttp_reply import AiohttpReply
 from tidegate.providers.attempt import CURRENT, SMALL_BODY_BYTES, Attempt, Connector
-from tidegate.providers.failure import connect_failure, reply_failure
 from tidegate.providers.transport import PhaseLimits, TransportError
 
 READ_BUFFER_BYTES = 64 * 1024

@@ -3,8 +3,7 @@
 import os
 import ssl
 
-from tidegate.providers.failure import place
-from tidegate.providers.transport import Phase, Sent, TransportError
+from tidegate.providers.transport import Phase, Sent, TransportError, place
 
 
 def unusable(url: str) -> TransportError:

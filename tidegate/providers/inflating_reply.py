@@ -3,9 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 
-from tidegate.providers.failure import place
 from tidegate.providers.inflate import ENCODINGS, InflateError, InflateLimitError, Inflater
-from tidegate.providers.transport import Phase, ReplyTooLargeError, TransportError
+from tidegate.providers.transport import Phase, ReplyTooLargeError, TransportError, place
 
 
 class InflatingReply(ABC):

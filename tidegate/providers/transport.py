@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from yarl import URL
+
 Sent = Literal["no", "maybe"]
 """`no`: a complete request cannot be at the provider, so another attempt pays nothing twice."""
 
@@ -100,3 +102,12 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Close every connection, also those in use."""
         ...
+
+
+def place(url: str) -> str:
+    """Return `host:port` of a URL: all of it that may stand in a log."""
+    try:
+        parsed = URL(url)
+    except ValueError:
+        return "the provider"
+    return f"{parsed.host}:{parsed.port}" if parsed.host else "the provider"

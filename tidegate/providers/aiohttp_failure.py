@@ -4,18 +4,8 @@ import os
 import ssl
 
 import aiohttp
-from yarl import URL
 
-from tidegate.providers.transport import Phase, Sent, TransportError
-
-
-def place(url: str) -> str:
-    """Return `host:port` of a URL: all of it that may stand in a log."""
-    try:
-        parsed = URL(url)
-    except ValueError:
-        return "the provider"
-    return f"{parsed.host}:{parsed.port}" if parsed.host else "the provider"
+from tidegate.providers.transport import Phase, Sent, TransportError, place
 
 
 def connect_failure(error: Exception, url: str) -> TransportError:
