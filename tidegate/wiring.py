@@ -16,6 +16,7 @@ from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
 from tidegate.gateway.auth import Authenticator, LoginGuard
+from tidegate.gateway.descriptors import raise_limit
 from tidegate.gateway.limits import Limits
 from tidegate.gateway.listening import bound
 from tidegate.gateway.routes import Application
@@ -221,6 +222,7 @@ async def run_gateway(
 async def _serve_gateway(
     settings: Settings, *, sockets: Sequence[socket.socket], env: Mapping[str, str]
 ) -> None:
+    raise_limit(settings.server.max_connections)
     async with gateway(settings, env=env) as made:
         gc.collect()
         gc.freeze()

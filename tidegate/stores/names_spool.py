@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
 SUFFIX = ".names"
+MAX_WAITING = 65_536
+"""Names kept while the disk takes none; those beyond are told by their pseudonyms alone."""
 
 
 class Name(msgspec.Struct, frozen=True, array_like=True):
@@ -42,24 +44,35 @@ class NamesSpool:
         self._path = directory / f"{boot}{SUFFIX}"
         self._cipher = AESGCM(spool_key(pepper))
         self._waiting: list[bytes] = []
+        self._torn = False
+        self.dropped = 0
 
     def add(self, tenant: str, kind: str, pseudonym: str, plain: str) -> None:
-        """Take in one name."""
+        """Take in one name; beyond `MAX_WAITING` it is counted in `dropped`."""
+        if len(self._waiting) >= MAX_WAITING:
+            self.dropped += 1
+            return
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, msgspec.json.encode(Name(tenant, kind, pseudonym, plain)), None)
         self._waiting.append(b64encode(nonce + sealed))
 
     def flush(self) -> None:
-        """Append what waits. One write, so a reader sees whole lines but for the last."""
+        """Append what waits. One write, so a reader sees whole lines but for the last. Raises OSError.
+
+        A line that a full disk cut is written again behind a line end, which makes of its half one that is
+        left out.
+        """
         if not self._waiting:
             return
-        lines = b"\n".join(self._waiting) + b"\n"
+        start = b"\n" if self._torn else b""
+        lines = start + b"".join([line + b"\n" for line in self._waiting])
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, lines)
+            written = os.write(descriptor, lines)
         finally:
             os.close(descriptor)
-        self._waiting.clear()
+        del self._waiting[: lines.count(b"\n", len(start), written)]
+        self._torn = written < len(lines)
 
 
 def take_names(directory: Path, pepper: bytes) -> Iterator[tuple[Path, list[Name]]]:
