@@ -1,0 +1,209 @@
+"""The breakers of deployments and of keys' spending, in memory."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Self
+
+from tidegate.policy.breaker import (
+    Admission,
+    Breaker,
+    BreakerEvent,
+    BreakerPolicy,
+    Outcome,
+    State,
+    Verdict,
+    admits,
+    back_us,
+    enter,
+    on_result,
+    reset,
+)
+from tidegate.policy.spend_breaker import (
+    NEW,
+    Spend,
+    SpendEvent,
+    SpendPolicy,
+    on_spent,
+)
+from tidegate.policy.spend_breaker import back_us as spend_back_us
+from tidegate.policy.spend_breaker import enter as spend_enter
+from tidegate.policy.spend_breaker import reset as spend_reset
+
+MAX_BREAKERS = 4096
+MAX_SPENDS = 4096
+BUSY_US = 1_000_000
+"""When to look again at a breaker whose probes are all out: nobody knows when they end."""
+
+_CLOSED = Breaker()
+
+
+class Breakers:
+    """A breaker for each deployment, closed until it is seen to fail.
+
+    `on_event` is told of each change with the deployment's name. Beyond `max_breakers` names, the one used
+    longest ago is forgotten, which closes it. Times are of one clock that only rises, in microseconds.
+    """
+
+    def __init__(
+        self,
+        policy: BreakerPolicy,
+        *,
+        on_event: Callable[[str, BreakerEvent], None],
+        max_breakers: int = MAX_BREAKERS,
+    ) -> None:
+        self.policy = policy
+        self._on_event = on_event
+        self._max = max_breakers
+        self._breakers: OrderedDict[str, Breaker] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._breakers)
+
+    def state(self, name: str) -> State:
+        """Return the state to show an operator."""
+        return self._of(name).state
+
+    def back_us(self, name: str, now_us: int) -> int:
+        """Return how long a deployment refuses calls, for balancing; 0 where one may go, also as a probe."""
+        breaker = self._of(name)
+        if admits(breaker, now_us, self.policy) != "refused":
+            return 0
+        return back_us(breaker, now_us) or BUSY_US
+
+    def enter(self, name: str, now_us: int) -> "Passage | None":
+        """Let a call through, None where the breaker refuses it."""
+        breaker, admission, event = enter(self._of(name), now_us, self.policy)
+        if admission.admitted == "refused":
+            return None
+        self._keep(name, breaker, event)
+        return Passage(self, name, admission)
+
+    def report(self, name: str, outcome: Outcome, now_us: int) -> None:
+        """Take in how a call ended; a `Passage` does so once."""
+        breaker, event = on_result(self._of(name), outcome, now_us, self.policy)
+        self._keep(name, breaker, event)
+
+    def epoch(self, name: str) -> int:
+        """Return the epoch of calls that are let through now."""
+        return self._of(name).epoch
+
+    def close(self, name: str, now_us: int) -> None:
+        """Close a breaker by an operator's hand."""
+        breaker, event = reset(self._of(name), now_us)
+        self._keep(name, breaker, event)
+
+    def _of(self, name: str) -> Breaker:
+        return self._breakers.get(name, _CLOSED)
+
+    def _keep(self, name: str, breaker: Breaker, event: BreakerEvent | None) -> None:
+        self._breakers[name] = breaker
+        self._breakers.move_to_end(name)
+        if len(self._breakers) > self._max:
+            self._breakers.popitem(last=False)
+        if event is not None:
+            self._on_event(name, event)
+
+
+class Passage:
+    """One call that a breaker let through; leaving it without a word says nothing, and frees a probe's place.
+
+    A probe's good start is its success: a stream of minutes need not end before others may follow. What
+    happens to it afterwards counts like any call's.
+    """
+
+    __slots__ = ("_admission", "_breakers", "_content_us", "_name", "_over", "_was_probe")
+
+    def __init__(self, breakers: Breakers, name: str, admission: Admission) -> None:
+        self._breakers = breakers
+        self._name = name
+        self._admission = admission
+        self._content_us: int | None = None
+        self._was_probe = self._over = False
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the deployment's recovery hangs on this call."""
+        return self._admission.admitted == "probe"
+
+    def first_content(self, took_us: int, now_us: int) -> None:
+        """Take in that content came, `took_us` after the call went out."""
+        if self._over or self._content_us is not None:
+            return
+        self._content_us = took_us
+        if self.is_probe:
+            self._was_probe = True
+            self._breakers.report(self._name, Outcome(self._admission, "ok", took_us), now_us)
+            self._admission = Admission("closed", self._admission.epoch, now_us)
+
+    def end(self, verdict: Verdict, now_us: int) -> None:
+        """Take in how the call ended; a second time does nothing."""
+        if self._over:
+            return
+        self._over = True
+        admission, content_us = self._admission, self._content_us
+        if self._was_probe:
+            content_us = None
+            if self._breakers.epoch(self._name) == admission.epoch + 1:
+                admission = Admission("closed", admission.epoch + 1, admission.at_us)
+        self._breakers.report(self._name, Outcome(admission, verdict, content_us), now_us)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end("neutral", self._admission.at_us)
+
+
+class SpendBreakers:
+    """A breaker for what each key spends; `on_event` is told of each change with the key's id.
+
+    Beyond `max_spends` keys, the one that was used longest ago is forgotten.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_event: Callable[[str, SpendEvent], None],
+        max_spends: int = MAX_SPENDS,
+    ) -> None:
+        self._on_event = on_event
+        self._max = max_spends
+        self._spends: OrderedDict[str, Spend] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._spends)
+
+    def enter(self, key_id: str, now_us: int) -> bool:
+        """Tell whether a key may call now."""
+        known = self._spends.get(key_id)
+        if known is None:
+            return True
+        spend, ok, event = spend_enter(known, now_us)
+        if spend is not known:
+            self._keep(key_id, spend, event)
+        return ok
+
+    def back_us(self, key_id: str, now_us: int) -> int | None:
+        """Return how long a key has to wait, None where only an operator lets it go on."""
+        return spend_back_us(self._spends.get(key_id, NEW), now_us)
+
+    def spent(self, key_id: str, now_us: int, *, tokens: int, nano: int, policy: SpendPolicy) -> None:
+        """Take in a bill, in nano-units of the one currency that `policy` is stated in."""
+        spend, event = on_spent(
+            self._spends.get(key_id, NEW), now_us, tokens=tokens, nano=nano, policy=policy
+        )
+        self._keep(key_id, spend, event)
+
+    def close(self, key_id: str) -> None:
+        """Close a breaker by an operator's hand."""
+        known = self._spends.get(key_id)
+        if known is not None:
+            self._keep(key_id, *spend_reset(known))
+
+    def _keep(self, key_id: str, spend: Spend, event: SpendEvent | None) -> None:
+        self._spends[key_id] = spend
+        self._spends.move_to_end(key_id)
+        if len(self._spends) > self._max:
+            self._spends.popitem(last=False)
+        if event is not None:
+            self._on_event(key_id, event)

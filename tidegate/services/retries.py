@@ -1,0 +1,46 @@
+"""The retry budgets of deployments, in memory."""
+
+from tidegate.policy.retry_budget import (
+    RetryBudget,
+    RetryBudgetPolicy,
+    full_budget,
+    has_retry,
+    with_request,
+    without_retry,
+)
+
+MAX_BUDGETS = 4096
+
+
+class RetryBudgets:
+    """One budget a deployment; beyond `max_budgets` the oldest is forgotten, and full when it returns."""
+
+    def __init__(self, policy: RetryBudgetPolicy, *, max_budgets: int = MAX_BUDGETS) -> None:
+        self.policy = policy
+        self._max_budgets = max_budgets
+        self._budgets: dict[str, RetryBudget] = {}
+
+    def requested(self, name: str, now_us: int) -> None:
+        """Take in that a deployment gets the first attempt of a request."""
+        self._keep(name, with_request(self._of(name, now_us), now_us, self.policy))
+
+    def has_retry(self, name: str, now_us: int) -> bool:
+        """Tell whether one more retry may go to a deployment."""
+        return has_retry(self._of(name, now_us), now_us, self.policy)
+
+    def retried(self, name: str, now_us: int) -> bool:
+        """Take a retry out; False where none is left."""
+        budget, taken = without_retry(self._of(name, now_us), now_us, self.policy)
+        self._keep(name, budget)
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._budgets)
+
+    def _of(self, name: str, now_us: int) -> RetryBudget:
+        return self._budgets.get(name) or full_budget(now_us, self.policy)
+
+    def _keep(self, name: str, budget: RetryBudget) -> None:
+        if name not in self._budgets and len(self._budgets) >= self._max_budgets:
+            del self._budgets[next(iter(self._budgets))]
+        self._budgets[name] = budget
