@@ -5,7 +5,7 @@ import pytest
 
 from tidegate.model.errors import ConfigError, Unsupported
 from tidegate.model.provider import Deployment
-from tidegate.providers.auth import headers_for, models_url_for, url_for
+from tidegate.providers.auth import headers_for, key_url_for, models_url_for, url_for
 from tidegate.providers.catalog import load
 
 ROWS = load()
@@ -61,4 +61,13 @@ def test_a_surface_that_is_not_spoken_is_refused() -> None:
 
 def test_the_list_of_models_has_an_address_where_there_is_one() -> None:
     assert models_url_for(ROWS["openai"], target("openai")) == "https://h/v1/models"
-    assert models_url_for(ROWS["azure-classic"], target("azure-classic")) == ""
+    assert (
+        models_url_for(ROWS["azure-classic"], target("azure-classic"))
+        == "https://h/v1/openai/models?api-version=2024-10-21"
+    )
+    assert models_url_for(ROWS["cohere"], target("cohere")) == ""
+
+
+def test_a_key_is_probed_where_the_list_is_open_to_everybody() -> None:
+    assert key_url_for(ROWS["openrouter"], target("openrouter")) == "https://h/v1/key"
+    assert key_url_for(ROWS["openai"], target("openai")) == ""

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Iterator
 from datetime import date
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,11 +21,13 @@ from tidegate.model.reply import ErrorFacts
 from tidegate.model.request import Surface
 from tidegate.policy.classify_error import classify
 from tidegate.policy.residency import satisfies
+from tidegate.policy.retry_after import stated_wait
 from tidegate.providers import catalog
-from tidegate.providers.auth import headers_for, models_url_for, url_for
+from tidegate.providers.auth import headers_for, key_url_for, models_url_for, url_for
 from tidegate.providers.targets import targets
 
 GOLDEN = Path(__file__).parent / "golden"
+PRICE_ROWS = Path(str(resources.files("tidegate.services") / "prices"))
 LOCAL = {"ollama", "vllm", "llamacpp", "lmstudio", "sglang"}
 COMPATIBLE = {"openai-compatible", "anthropic-compatible"}
 ROWS = catalog.load()
@@ -54,6 +57,8 @@ def described(provider: Provider) -> dict[str, Any]:
     return {
         "urls": {surface: url_for(provider, target, surface) for surface in provider.paths},
         "models": models_url_for(provider, target),
+        "models_listed": provider.models_listed,
+        "key_probe": key_url_for(provider, target),
         "headers": headers_for(provider, target, secret),
         "passes": list(provider.client_headers),
         "output_limit": {
@@ -71,10 +76,31 @@ def described(provider: Provider) -> dict[str, Any]:
         },
         "eu": sorted(_eu(provider)),
         "disconnect": provider.disconnect,
+        "default_output_limit": provider.default_output_limit,
+        "max_body_bytes": provider.max_body_bytes,
+        "capabilities": said(provider.capabilities),
+        "refuses": list(provider.refuses),
+        "ignores": list(provider.ignores),
+        "overlong": provider.overlong,
+        "limits": [said(limit) for limit in provider.limits],
         "prices": provider.prices,
         "verified": provider.verified,
-        "models_that_differ": {row.pattern: list(row.refuses) for row in provider.models},
+        "models_that_differ": {
+            row.pattern: {
+                "context": row.context_tokens,
+                "output": row.max_output_tokens,
+                "refuses": list(row.refuses),
+                "capabilities": said(row.capabilities),
+            }
+            for row in provider.models
+        },
     }
+
+
+def said(struct: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a struct that say something."""
+    every: dict[str, Any] = msgspec.to_builtins(struct)
+    return {name: value for name, value in every.items() if value not in (None, "", [], ())}
 
 
 def _eu(provider: Provider) -> Iterator[str]:
@@ -121,10 +147,12 @@ def test_servers_of_ones_own_have_no_address_and_need_no_key() -> None:
     assert not [name for name in without if ROWS[name].auth.required or ROWS[name].residency != "unknown"]
 
 
-def test_the_rows_of_the_first_release_are_there() -> None:
+def test_every_promised_row_is_there() -> None:
     assert {
         *("openai", "anthropic", "azure", "azure-classic", "mistral", "openrouter", "xai", "scaleway"),
-        *("ollama", "vllm", "llamacpp"),
+        *("google", "groq", "deepseek", "together", "fireworks", "cerebras", "cohere", "huggingface"),
+        *("ovhcloud", "ionos", "nebius", "stackit", "infomaniak"),
+        *LOCAL,
     } <= set(ROWS)
 
 
@@ -132,12 +160,10 @@ def test_llamacpp_speaks_every_surface() -> None:
     assert set(ROWS["llamacpp"].paths) == set(get_args(Surface))
 
 
-def test_reasoning_is_outside_for_xai_chat_and_inside_elsewhere() -> None:  # trap M16
-    assert catalog.usage_rules(ROWS["xai"], "chat").reasoning == "outside"
+def test_reasoning_is_outside_in_chat_where_a_provider_counts_so() -> None:  # trap M16
+    outside = {name for name, row in ROWS.items() if catalog.usage_rules(row, "chat").reasoning == "outside"}
+    assert outside == {"xai", "google"}
     assert catalog.usage_rules(ROWS["xai"], "responses").reasoning == "inside"
-    assert {catalog.usage_rules(row, "chat").reasoning for name, row in ROWS.items() if name != "xai"} == {
-        "inside"
-    }
 
 
 def test_stated_costs_are_read_where_a_provider_states_them() -> None:  # trap M11
@@ -151,8 +177,48 @@ def test_stated_costs_are_read_where_a_provider_states_them() -> None:  # trap M
 
 def test_only_promised_places_satisfy_an_eu_policy() -> None:
     accepted = {name for name, row in ROWS.items() if list(_eu(row))}
-    assert accepted == {"openai", "azure", "azure-classic", "mistral", "openrouter", "scaleway"}
-    assert "" not in {region for name, row in ROWS.items() if name != "scaleway" for region in _eu(row)}
+    everywhere = {"scaleway", "ovhcloud", "ionos", "stackit"}
+    assert accepted == everywhere | {"openai", "azure", "azure-classic", "mistral", "openrouter"}
+    assert everywhere == {name for name in accepted if "" in _eu(ROWS[name])}
+
+
+def test_switzerland_is_a_place_of_its_own() -> None:
+    target = deployed(ROWS["infomaniak"])
+    assert satisfies(target.residency, target.jurisdiction, "ch")
+    assert not satisfies(target.residency, target.jurisdiction, "eu")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_price_is_looked_up_under_a_name_of_the_book(name: str) -> None:
+    listed = {path.stem for path in PRICE_ROWS.glob("*.jsonl")}
+    row = ROWS[name]
+    assert row.prices == "" or row.prices in listed
+    assert row.prices or name not in listed
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_limit_headers_are_told_in_full_or_not_at_all(name: str) -> None:
+    for limit in ROWS[name].limits:
+        assert limit.limit or limit.remaining
+        assert bool(limit.reset) == (limit.reset_form is not None)
+        named = (limit.limit, limit.remaining, limit.reset)
+        assert all(header == header.lower() for header in named)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_reset_of_every_limit_is_a_wait_that_is_read(name: str) -> None:
+    now_us = 1_764_000_000_000_000
+    forms = {
+        "duration": "5s",
+        "seconds": "5.0",
+        "milliseconds": "5000",
+        "instant": "2025-11-24T16:00:05Z",
+        "epoch_ms": "1764000005000",
+    }
+    for limit in ROWS[name].limits:
+        if limit.reset_form is not None:
+            headers = {limit.remaining: "0", limit.reset: forms[limit.reset_form]}
+            assert stated_wait(headers, now_us=now_us) == 5_000_000, limit
 
 
 ERRORS: list[tuple[str, int, ErrorFacts, bool, ErrorClass]] = [
@@ -187,6 +253,36 @@ ERRORS: list[tuple[str, int, ErrorFacts, bool, ErrorClass]] = [
     ("llamacpp", 500, ErrorFacts(message="input (9 tokens) is too large to process."), False, "context"),
     ("llamacpp", 503, ErrorFacts(message="Loading model"), False, "overload"),
     ("vllm", 400, ErrorFacts(message="This model's maximum context length is 9"), False, "context"),
+    ("google", 400, ErrorFacts(type="INVALID_ARGUMENT", code="API_KEY_INVALID"), False, "key"),
+    ("google", 400, ErrorFacts(message="API key not valid. Please pass a valid one."), False, "key"),
+    ("google", 429, ErrorFacts(type="RESOURCE_EXHAUSTED"), False, "rate"),
+    ("google", 402, ErrorFacts(), False, "money"),
+    ("google", 500, ErrorFacts(message="The input context is too long"), False, "context"),
+    ("google", 500, ErrorFacts(message="It took too long"), False, "upstream"),
+    ("google", 504, ErrorFacts(type="DEADLINE_EXCEEDED"), False, "overload"),
+    ("google", 404, ErrorFacts(type="NOT_FOUND"), False, "model"),
+    ("google", 400, ErrorFacts(message="exceeds the maximum number of tokens allowed"), False, "context"),
+    ("cohere", 498, ErrorFacts(message="blocked input"), False, "filter"),
+    ("cohere", 400, ErrorFacts(message="too many tokens: the limit is 9"), False, "context"),
+    ("cohere", 402, ErrorFacts(), False, "money"),
+    ("ovhcloud", 403, ErrorFacts(message="Invalid or revoked token"), False, "key"),
+    ("ovhcloud", 403, ErrorFacts(message="Resource tag x is forbidden"), False, "model"),
+    ("ovhcloud", 429, ErrorFacts(), False, "rate"),
+    ("ionos", 429, ErrorFacts(), True, "rate"),
+    ("nebius", 402, ErrorFacts(message="budget"), False, "money"),
+    ("nebius", 404, ErrorFacts(message="The model x does not exist"), False, "model"),
+    ("stackit", 403, ErrorFacts(), False, "key"),
+    ("infomaniak", 401, ErrorFacts(), False, "key"),
+    ("groq", 424, ErrorFacts(), False, "upstream"),
+    ("together", 403, ErrorFacts(message="inputs tokens + max_new_tokens must be <= 9"), False, "context"),
+    ("together", 504, ErrorFacts(), False, "overload"),
+    ("together", 404, ErrorFacts(code="region_unavailable"), False, "model"),
+    ("fireworks", 403, ErrorFacts(), False, "key"),
+    ("cerebras", 403, ErrorFacts(), False, "key"),
+    ("cerebras", 400, ErrorFacts(message="Current length is 9 while limit is 5"), False, "context"),
+    ("cerebras", 429, ErrorFacts(message="We are experiencing high traffic"), False, "overload"),
+    ("xai", 400, ErrorFacts(message="Incorrect API key provided"), False, "key"),
+    ("lmstudio", 400, ErrorFacts(message="anything"), False, "bad"),
 ]
 
 
@@ -209,6 +305,39 @@ def test_errors_are_classified_by_their_row(  # trap M17
 def test_the_longest_pattern_of_a_model_wins(model: str, refuses: tuple[str, ...]) -> None:
     row = catalog.model_row(ROWS["anthropic"], model)
     assert (row.refuses if row else ()) == refuses
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "field", "expected"),
+    [
+        ("anthropic", "claude-opus-4-5-20251101", "prefill", "taken"),
+        ("anthropic", "claude-opus-4-6", "prefill", "refused"),
+        ("anthropic", "claude-of-tomorrow", "prefill", "refused"),
+        ("anthropic", "claude-opus-5", "tool_choice", True),
+        ("anthropic", "claude-opus-5-5", "tool_choice", False),
+        ("mistral", "mistral-large-latest", "prefill", "marked"),
+        ("mistral", "codestral-2508", "images", False),
+        ("mistral", "mistral-large-2512", "images", True),
+        ("groq", "openai/gpt-oss-20b", "images", False),
+        ("groq", "openai/gpt-oss-20b", "json_schema", True),
+        ("groq", "openai/gpt-oss-20b", "json_schema_excludes", ("stream", "tools")),
+        ("groq", "another", "json_schema", False),
+        ("ollama", "any", "tool_choice", False),
+        ("openrouter", "any", "tools", None),
+        ("lmstudio", "any", "prefill", None),
+    ],
+)
+def test_what_a_model_takes_is_its_rows_word_or_its_providers(
+    name: str, model: str, field: str, expected: object
+) -> None:
+    assert getattr(catalog.capabilities(ROWS[name], model), field) == expected
+
+
+def test_refused_fields_are_the_providers_and_the_models() -> None:
+    row = ModelRow(pattern="odd", refuses=("seed",))
+    provider = msgspec.structs.replace(ROWS["groq"], models=(row,))
+    assert catalog.refused_fields(provider, "even") == set(provider.refuses)
+    assert catalog.refused_fields(provider, "odd") == {*provider.refuses, "seed"}
 
 
 def test_a_model_row_goes_before_its_provider() -> None:

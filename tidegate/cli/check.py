@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from tidegate.cli.live import Live, lines, live
 from tidegate.cli.options import config_option
 from tidegate.config.load import Reading, config_path, read
 from tidegate.config.problem import Problem
@@ -38,7 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--json` prints."""
+    """What `--json` prints. `live` is null unless deployments were asked (`--live`)."""
 
     file: str
     ok: bool
@@ -47,6 +48,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
     deployments: tuple[Row, ...] = ()
     aliases: dict[str, tuple[str, ...]] = {}
+    live: tuple[Live, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,18 +186,30 @@ def _present(ref: str, env: Mapping[str, str]) -> bool:
 @click.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(config: str | None, *, as_json: bool) -> None:
+@click.option("--live", "ask", is_flag=True, help="Ask each deployment's provider too; nothing is billed.")
+@click.option("--spend", is_flag=True, help="With --live: make one small billed call to each deployment.")
+def command(config: str | None, *, as_json: bool, ask: bool, spend: bool) -> None:
     """Validate the configuration and say what is wrong, by key and line.
 
     Also tells whether each key can be read (never its value), whether aliases lead somewhere and which
     models have no price. Exits with 1 when there is an error; warnings alone are fine.
+
+    With --live it asks every provider for its models, which costs nothing, and says what it found beside
+    what the catalogue says: reached, TLS, status, whether the key is taken, whether the model is listed. It
+    exits with 1 when a deployment cannot be called. Calls made with --spend are in no record of Tidegate's.
     """
-    result = check(config_path(config, os.environ), os.environ, time.time_ns() // 1_000)
+    if spend and not ask:
+        raise click.UsageError("--spend needs --live")
+    path = config_path(config, os.environ)
+    result = check(path, os.environ, time.time_ns() // 1_000)
+    if ask:
+        result = msgspec.structs.replace(result, live=live(path, os.environ, spend=spend))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
     else:
         _print(result)
-    raise SystemExit(0 if result.ok else 1)
+    failed = any(row.verdict == "fail" for row in result.live or ())
+    raise SystemExit(0 if result.ok and not failed else 1)
 
 
 def _print(result: Result) -> None:
@@ -207,6 +221,10 @@ def _print(result: Result) -> None:
         click.echo()
     if result.deployments:
         for line in _table(result.deployments):
+            click.echo(line)
+        click.echo()
+    if result.live:
+        for line in lines(result.live):
             click.echo(line)
         click.echo()
     verdict = "can be served" if result.ok else "cannot be served"

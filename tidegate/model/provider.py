@@ -21,6 +21,19 @@ ErrorClass = Literal[
 
 OutputLimitField = Literal["max_tokens", "max_completion_tokens", "max_output_tokens"]
 
+Prefill = Literal["taken", "marked", "not_taken", "refused"]
+"""What becomes of an assistant turn at the end: `taken` and continued; taken where it is `marked` with
+`prefix: true`; `not_taken`: answered anew or refused, but not continued; `refused`: a 400."""
+
+Overlong = Literal["refuses", "truncates", "unknown"]
+"""What becomes of a prompt longer than the context: an error, or a prompt cut without a word."""
+
+SchemaExcludes = Literal["stream", "tools", "parallel_tools", "reasoning"]
+
+ResetForm = Literal["duration", "seconds", "milliseconds", "instant", "epoch_ms"]
+"""How a limit's reset is written: `6m0s` or `172ms`; a number of seconds or milliseconds from now; RFC 3339;
+milliseconds since 1970."""
+
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the provider's key travels: `header: {prefix}{secret}`. `env` is its usual variable."""
@@ -71,11 +84,62 @@ class ErrorRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     retry_after: bool | None = None
 
 
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the chat or messages surface takes; None, or nothing written, means that nobody says.
+
+    `images`: in a user's message, as data; `image_urls`: by an address that the provider fetches;
+    `documents`: PDF files as parts. `parallel_tools`: several calls in one turn, and the field that turns
+    them off. `tool_choice`: a tool can be forced. `json_schema`: an answer held to a schema, which some take
+    only without what `json_schema_excludes` names.
+    """
+
+    images: bool | None = None
+    image_urls: bool | None = None
+    documents: bool | None = None
+    tools: bool | None = None
+    parallel_tools: bool | None = None
+    tool_choice: bool | None = None
+    json_schema: bool | None = None
+    json_schema_excludes: tuple[SchemaExcludes, ...] = ()
+    logprobs: bool | None = None
+    prefill: Prefill | None = None
+
+
+class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a provider wants what another dialect's clients ask for.
+
+    `system_in_messages`: instructions in mid-conversation are taken (Anthropic). `cache_marks`: a chat
+    provider takes Anthropic's marks. `top_k`: a chat provider takes it. `reasoning_field` is where it takes
+    back what a model thought. `tool_ids`: `nine` where ids must be nine letters and digits.
+    """
+
+    system_in_messages: bool = False
+    cache_marks: bool = False
+    top_k: bool = False
+    reasoning_field: Literal["", "reasoning_content", "reasoning", "reasoning_details"] = ""
+    tool_ids: Literal["any", "nine"] = "any"
+
+
+class LimitHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One limit that a provider states on its replies, by the names of its headers; empty where it has none.
+
+    `window` is the span the count is kept over, empty where nobody says.
+    """
+
+    counts: Literal["requests", "tokens", "input_tokens", "output_tokens"]
+    window: Literal["", "minute", "day", "month"] = ""
+    limit: str = ""
+    remaining: str = ""
+    reset: str = ""
+    reset_form: ResetForm | None = None
+
+
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model, or a family by prefix (`pattern` ends in `*`), where it differs from its provider.
 
     `refuses` names request fields that get a 400 (`prefill` is an assistant turn at the end). `surfaces`
-    limits what this model is called through, where the provider speaks more.
+    limits what this model is called through, where the provider speaks more. What `capabilities`
+    says goes before the provider's word.
     """
 
     pattern: str
@@ -84,6 +148,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     refuses: tuple[str, ...] = ()
+    capabilities: Capabilities = Capabilities()
     surfaces: tuple[Surface, ...] | None = None
     source: str = ""
     checked: str = ""
@@ -97,6 +162,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     holds for every surface that `surface_usage` does not name. `client_headers` are the request headers of
     a client that go through. `takes` names what a deployment may state besides. `jurisdiction` is where
     inference runs when no region is chosen. `source` and `checked` say where the facts were read and when.
+
+    `models_path` costs nothing to GET; `models_listed` is `offered` where the list names what could be
+    deployed instead of what can be called. `key_path` answers a valid key alone, also free, where the list
+    is open to everybody. `capabilities` are the provider's in general, its models' rows go before them.
+    `refuses` names request fields that get a 400 (`n`: other than 1), `ignores` those without effect there.
     """
 
     name: str
@@ -107,8 +177,15 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     query: dict[str, str] = {}
     paths: dict[Surface, str]
     models_path: str = ""
+    models_listed: Literal["callable", "offered"] = "callable"
+    key_path: str = ""
     output_limit_field: OutputLimitField = "max_tokens"
     default_output_limit: int | None = None
+    max_body_bytes: int | None = None
+    capabilities: Capabilities = Capabilities()
+    refuses: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
+    overlong: Overlong = "unknown"
     stream_usage: StreamUsage = "ask"
     usage: UsageRules = UsageRules()
     surface_usage: dict[Surface, UsageRules] = {}
@@ -120,6 +197,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jurisdiction: str = ""
     prices: str = ""
     errors: tuple[ErrorRule, ...] = ()
+    limits: tuple[LimitHeader, ...] = ()
+    translation: Translation = Translation()
     models: tuple[ModelRow, ...] = ()
     source: str
     checked: str
@@ -153,6 +232,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     path_model: str = ""
     stream_usage: StreamUsage | None = None
+    weight: int = 1
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,14 +13,23 @@ def url_for(provider: Provider, deployment: Deployment, surface: Surface) -> str
     path = provider.paths.get(surface)
     if path is None:
         raise Unsupported(f"{provider.title} does not speak {surface}")
-    place = path.replace("{deployment}", quote(deployment.path_model, safe=""))
-    query = urlencode({**provider.query, **deployment.query})
-    return f"{deployment.base_url}{place}{'?' if query else ''}{query}"
+    return _url(provider, deployment, path)
 
 
 def models_url_for(provider: Provider, deployment: Deployment) -> str:
     """Return the URL that lists the provider's models; the empty string where there is none."""
-    return f"{deployment.base_url}{provider.models_path}" if provider.models_path else ""
+    return _url(provider, deployment, provider.models_path) if provider.models_path else ""
+
+
+def key_url_for(provider: Provider, deployment: Deployment) -> str:
+    """Return the URL that answers a valid key alone; the empty string where there is none."""
+    return _url(provider, deployment, provider.key_path) if provider.key_path else ""
+
+
+def _url(provider: Provider, deployment: Deployment, path: str) -> str:
+    place = path.replace("{deployment}", quote(deployment.path_model, safe=""))
+    query = urlencode({**provider.query, **deployment.query})
+    return f"{deployment.base_url}{place}{'?' if query else ''}{query}"
 
 
 def headers_for(

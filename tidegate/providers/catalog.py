@@ -7,7 +7,14 @@ from importlib import resources
 import msgspec
 
 from tidegate.model.errors import ConfigError
-from tidegate.model.provider import ModelRow, OutputLimitField, Provider, StreamUsage, UsageRules
+from tidegate.model.provider import (
+    Capabilities,
+    ModelRow,
+    OutputLimitField,
+    Provider,
+    StreamUsage,
+    UsageRules,
+)
 from tidegate.model.request import Surface
 
 
@@ -35,19 +42,21 @@ def parse(text: str) -> dict[str, Provider]:
 
 def model_row(provider: Provider, model: str) -> ModelRow | None:
     """Return the row for a model that differs from its provider; the longest pattern that fits."""
-    fits = [
-        row
-        for row in provider.models
-        if row.pattern == model or (row.pattern.endswith("*") and model.startswith(row.pattern[:-1]))
-    ]
-    return max(fits, key=lambda row: len(row.pattern), default=None)
+    best: ModelRow | None = None
+    for row in provider.models:
+        pattern = row.pattern
+        fits = pattern == model or (pattern.endswith("*") and model.startswith(pattern[:-1]))
+        if fits and (best is None or len(pattern) > len(best.pattern)):
+            best = row
+    return best
 
 
 def surfaces(provider: Provider, model: str) -> tuple[Surface, ...]:
     """Return the surfaces a model is called through, in the order of the row."""
     row = model_row(provider, model)
-    allowed = row.surfaces if row is not None else None
-    return tuple(surface for surface in provider.paths if allowed is None or surface in allowed)
+    if row is None or row.surfaces is None:
+        return tuple(provider.paths)
+    return tuple(surface for surface in provider.paths if surface in row.surfaces)
 
 
 def output_limit_field(provider: Provider, model: str, surface: Surface) -> OutputLimitField | None:
@@ -75,3 +84,26 @@ def stream_usage(provider: Provider, model: str, surface: Surface) -> StreamUsag
 def usage_rules(provider: Provider, surface: Surface) -> UsageRules:
     """Return how the usage of one surface is read."""
     return provider.surface_usage.get(surface, provider.usage)
+
+
+def capabilities(provider: Provider, model: str) -> Capabilities:
+    """Return what a model takes: its row's word, else its provider's; what a row refuses it does not take."""
+    row = model_row(provider, model)
+    if row is None:
+        return provider.capabilities
+    own = {
+        name: value
+        for name in Capabilities.__struct_fields__
+        if (value := getattr(row.capabilities, name)) is not None and value != ()
+    }
+    if "prefill" in row.refuses:
+        own["prefill"] = "refused"
+    if "tool_choice" in row.refuses:
+        own["tool_choice"] = False
+    return msgspec.structs.replace(provider.capabilities, **own)
+
+
+def refused_fields(provider: Provider, model: str) -> frozenset[str]:
+    """Return the request fields that get a 400 from a model, its provider's among them."""
+    row = model_row(provider, model)
+    return frozenset(provider.refuses) | frozenset(row.refuses if row is not None else ())
