@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from tidegate.cli import main
 from tidegate.cli.init import _commented, template
 from tidegate.config.load import read_text
-from tidegate.config.settings import Settings
+from tidegate.config.settings import Breaker, Resilience, Settings
 from tidegate.providers.catalog import load
 from tidegate.services.deployments import survey
 
@@ -43,6 +43,8 @@ def test_every_commented_setting_is_valid_too() -> None:
     assert [row.name for row in settings.deployments] == ["gpt", "claude", "local"]
     assert settings.deployments[0].region == "eu"
     assert settings.aliases == {"fast": ("gpt",)}
+    assert (settings.resilience, settings.breaker) == (Resilience(), Breaker())
+    assert len(settings.limits) == len(settings.spend_limits) == len(settings.last_resort) == 1
     assert len(settings.prices.override) == len(settings.prices.fx) == 1
 
 

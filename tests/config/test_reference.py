@@ -7,18 +7,37 @@ from typing import Any
 import msgspec
 import pytest
 
+from tidegate.config.load import read_text
 from tidegate.config.secret import Secret
-from tidegate.config.settings import DeploymentRow, Policy, Report, Server, Settings
+from tidegate.config.settings import (
+    Breaker,
+    DeploymentRow,
+    LastResort,
+    LimitRow,
+    Policy,
+    Report,
+    Resilience,
+    Server,
+    Settings,
+    SpendLimitRow,
+)
 from tidegate.model.money import Fx
 from tidegate.model.price import Alias, Override, PriceSection, Uplift
 from tidegate.providers.catalog import load
+from tidegate.services.deployments import survey
 
-PAGE = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text(encoding="utf-8")
+PAGE_PATH = Path(__file__).parents[2] / "docs/reference/configuration.md"
+PAGE = PAGE_PATH.read_text(encoding="utf-8")
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "Secrets": Secret,
     "`[server]`": Server,
     "`[policy]`": Policy,
     "`[[deployments]]`": DeploymentRow,
+    "`[resilience]`": Resilience,
+    "`[breaker]`": Breaker,
+    "`[[limits]]`": LimitRow,
+    "`[[spend_limits]]`": SpendLimitRow,
+    "`[last_resort]`": LastResort,
     "`[[prices.override]]`": Override,
     "`[[prices.fx]]`": Fx,
     "`[[prices.alias]]`": Alias,
@@ -58,7 +77,7 @@ def _toml(value: Any) -> str:
             return str(value)
 
 
-@pytest.mark.parametrize("title", ["`[server]`", "`[policy]`", "`[report]`"])
+@pytest.mark.parametrize("title", ["`[server]`", "`[policy]`", "`[resilience]`", "`[breaker]`", "`[report]`"])
 def test_the_defaults_are_those_of_the_code(title: str) -> None:
     wanted = {
         field.encode_name: f"`{_toml(field.default)}`" for field in msgspec.structs.fields(SECTIONS[title])
@@ -66,7 +85,35 @@ def test_the_defaults_are_those_of_the_code(title: str) -> None:
     assert {key: text.strip() for key, text in rows(title).items()} == wanted
 
 
-@pytest.mark.parametrize("title", ["`[[deployments]]`", "`[[prices.override]]`", "`[[prices.fx]]`"])
+@pytest.mark.parametrize("title", ["`[[limits]]`", "`[[spend_limits]]`", "`[last_resort]`"])
+def test_the_defaults_of_rows_are_those_of_the_code(title: str) -> None:
+    wanted = {
+        field.encode_name: "none" if field.default is None else f"`{_toml(field.default)}`"
+        for field in msgspec.structs.fields(SECTIONS[title])
+        if not field.required
+    }
+    found = {key: text.strip() for key, text in rows(title).items() if "required" not in text}
+    assert found == wanted
+
+
+def test_the_guide_to_staying_up_shows_what_is_valid() -> None:
+    guide = (PAGE_PATH.parents[1] / "guide/staying-up.md").read_text(encoding="utf-8")
+    text = "\n".join(re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL))
+    reading = read_text(text.encode(), PAGE_PATH)
+    assert reading.settings is not None
+    assert reading.problems == survey(reading.settings, load())[1] == ()
+
+
+REQUIRED = [
+    "`[[deployments]]`",
+    "`[[limits]]`",
+    "`[[spend_limits]]`",
+    "`[[prices.override]]`",
+    "`[[prices.fx]]`",
+]
+
+
+@pytest.mark.parametrize("title", REQUIRED)
 def test_what_is_required_is_said(title: str) -> None:
     wanted = {field.encode_name for field in msgspec.structs.fields(SECTIONS[title]) if field.required}
     assert {key for key, text in rows(title).items() if "required" in text} == wanted

@@ -60,6 +60,35 @@ TAIL = """\
 # [aliases]
 # fast = ["gpt"]
 
+# When a provider fails, calls go on at the next deployment of their name; these are the defaults.
+# [resilience]
+# attempts = 4                 # of one call in all; attempts_per_deployment = 2
+# patience_s = 1               # the longest wait for one deployment while another one is left
+# balance = "in_order"         # or "weight" ([[deployments]] weight = 3), or "latency"
+
+# A deployment that keeps failing is left alone for a while.
+# [breaker]
+# last_calls = 5
+# last_failures = 5            # among these calls; 0 switches the rule off
+# cooldown_s = 5
+
+# What each application may call; "*" is each key by itself.
+# [[limits]]
+# scope = "key"                # or tenant, team, feature, model, provider
+# name = "*"
+# requests_per_minute = 600
+# concurrent = 50
+
+# A key that runs away is stopped for some minutes.
+# [[spend_limits]]
+# key = "*"
+# amount_per_minute = "20"
+# currency = "EUR"
+
+# What is answered when every deployment of an alias has failed.
+# [last_resort.fast]
+# message = "The assistant is not available just now. Please try again in a few minutes."
+
 # Prices per million tokens that win over the price book, in any currency, as text so that none is rounded.
 # [[prices.override]]
 # provider = "openai"

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tidegate.config.lines import join
 from tidegate.config.problem import Problem
+from tidegate.config.resilience_rules import resilience_problems
 from tidegate.config.secret import Secret
 from tidegate.config.settings import DeploymentRow, Server, Settings, host_port
 
@@ -53,6 +54,7 @@ def problems_of(settings: Settings) -> Iterator[Problem]:
     yield from _server(settings.server)
     yield from _deployments(settings.deployments)
     yield from _aliases(settings)
+    yield from resilience_problems(settings)
     yield from _prices(settings)
     yield from _fx(settings)
     if not _is_zone(settings.report.time_zone):

@@ -17,8 +17,24 @@ Name = Annotated[str, msgspec.Meta(extra={"kind": "name"})]
 Address = Annotated[str, msgspec.Meta(extra={"kind": "address"})]
 """`host:port`, with brackets around an IPv6 address."""
 
+Label = Annotated[str, msgspec.Meta(extra={"kind": "label"})]
+"""A tenant's, key's, team's or feature's name, or `*`: 1 to 200 printable characters."""
+
+Amount = Annotated[str, msgspec.Meta(extra={"kind": "decimal"})]
+"""An exact decimal that is not negative, as text; a whole number may stand without quotes."""
+
+ScopeName = Literal["tenant", "key", "team", "feature", "model", "provider"]
+
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+Span = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+"""Seconds, at most a day."""
+
+Wait = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+"""Seconds, at most a day, where 0 means none."""
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +55,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body_timeout_s: Seconds = 300.0
     connect_timeout_s: Seconds = 10.0
     first_byte_timeout_s: Seconds = 600.0
+    first_content_timeout_s: Seconds = 600.0
     idle_timeout_s: Seconds = 300.0
     total_timeout_s: Seconds = 3_600.0
     drain_timeout_s: Seconds = 30.0
@@ -101,6 +118,81 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     headers: dict[str, str] = {}
     stream_usage: StreamUsage | None = None
     price: DeploymentPrice | None = None
+    weight: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 1
+
+
+class Resilience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far to go for one request, and how its deployments are spread.
+
+    `patience_s` is the longest wait at one deployment while another is left, `max_wait_s` the longest at all.
+    `down_s`: how long one that cannot be reached is passed over. `retry_ratio`: retries for each request.
+    """
+
+    attempts_per_deployment: Annotated[int, msgspec.Meta(ge=1, le=10)] = 2
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=32)] = 4
+    backoff_s: Wait = 0.25
+    backoff_cap_s: Wait = 8.0
+    patience_s: Wait = 1.0
+    max_wait_s: Wait = 2.0
+    retry_unknown: bool = True
+    route_around_filter: bool = False
+    down_s: Wait = 5.0
+    balance: Literal["in_order", "weight", "latency"] = "in_order"
+    sticky: bool = True
+    retry_ratio: Share = 0.2
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a deployment's breaker opens, and for how long. 0 switches a rule off, `enabled` all of them."""
+
+    enabled: bool = True
+    last_calls: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
+    last_failures: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 5
+    window_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
+    min_calls: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10
+    failure_share: Share = 0.5
+    slow_s: Wait = 0.0
+    slow_share: Share = 0.8
+    cooldown_s: Span = 5.0
+    refused_cooldown_s: Span = 60.0
+    max_cooldown_s: Span = 300.0
+    probes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+
+
+class LimitRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much one tenant, key, ... may call; at least one amount is set. `*` is each one by itself."""
+
+    scope: ScopeName
+    name: Label
+    requests_per_minute: Quantity | None = None
+    tokens_per_minute: Quantity | None = None
+    concurrent: Quantity | None = None
+
+
+class SpendLimitRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What opens a key's spend breaker; at least one rule is set. Money is of `currency`.
+
+    `times_usual` is a factor over the key's usual minute; the floors are what it may spend however little
+    is usual.
+    """
+
+    key: Label
+    tokens_per_minute: Quantity | None = None
+    amount_per_minute: Amount | None = None
+    currency: Currency | None = None
+    times_usual: Annotated[float, msgspec.Meta(ge=1, le=1_000)] | None = None
+    floor_tokens: Quantity = 100_000
+    floor_amount: Amount = "1"
+    closed_by: Literal["cooldown", "operator"] = "cooldown"
+    cooldown_s: Span = 300.0
+
+
+class LastResort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What follows when an alias's deployments have all failed: first `model`, then the text `message`."""
+
+    model: Name | None = None
+    message: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)] | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,13 +205,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. `prices` are the operator's and win over the price book.
 
-    `aliases` give a model name an ordered list of deployments or `provider/model`.
+    `aliases` give a model name an ordered list of deployments or `provider/model`; `last_resort` says by
+    alias what follows when all of them failed.
     """
 
     server: Server = Server()
     policy: Policy = Policy()
     deployments: tuple[DeploymentRow, ...] = ()
     aliases: dict[Name, tuple[Name, ...]] = {}
+    last_resort: dict[Name, LastResort] = {}
+    resilience: Resilience = Resilience()
+    breaker: Breaker = Breaker()
+    limits: tuple[LimitRow, ...] = ()
+    spend_limits: tuple[SpendLimitRow, ...] = ()
     prices: PriceSection = PriceSection()
     report: Report = Report()
 

@@ -1,6 +1,7 @@
 """Holds a parsed TOML tree against the settings' types and tells of every difference, not only the first."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -41,11 +42,10 @@ class Shape:
         match wanted:
             case inspect.UnionType(types=types):
                 # None is not in TOML; the one other union is `str | int`, a decimal.
-                wanted = next(
-                    one for one in types if not isinstance(one, (inspect.NoneType, inspect.IntType))
-                )
-                kind = "decimal" if inspect.IntType() in types else ""
-                return self._take(value, inspect.Metadata(wanted, extra={"kind": kind}), path)
+                first, *others = [one for one in types if not isinstance(one, inspect.NoneType)]
+                if others:
+                    first = inspect.Metadata(inspect.StrType(), extra={"kind": "decimal"})
+                return self._take(value, first, path)
             case inspect.Metadata(type=inner, extra=extra):
                 kind = (extra or {}).get("kind", "")
                 wanted = inner
@@ -147,6 +147,8 @@ def _text(value: Any, wanted: inspect.StrType, kind: str) -> str:
     text: str = _of_type(value, str, "text in quotes")
     if wanted.min_length is not None and len(text) < wanted.min_length:
         raise ValueError("must not be empty")
+    if wanted.max_length is not None and len(text) > wanted.max_length:
+        raise ValueError(f"has {len(text)} characters; the most is {wanted.max_length}")
     if kind:
         _KINDS[kind](text)
     return text
@@ -167,6 +169,13 @@ def _model_name(text: str) -> None:
         raise ValueError("a name is 1 to 200 printable ASCII characters without blanks")
 
 
+def _label(text: str) -> None:
+    if not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
+        raise ValueError("a name is 1 to 200 printable characters without blanks around it")
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("a name's accents must be written composed (Unicode NFC)")
+
+
 def _address(text: str) -> None:
     host_port(text)
 
@@ -175,6 +184,7 @@ _KINDS: dict[str, Callable[[str], None]] = {
     "decimal": _decimal,
     "currency": _currency,
     "name": _model_name,
+    "label": _label,
     "address": _address,
 }
 
