@@ -5,7 +5,7 @@ import contextlib
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
+from tidegate.exchange.stream import Timing
 from tidegate.gateway.auth import Authenticator, LoginGuard
 from tidegate.gateway.descriptors import raise_limit
 from tidegate.gateway.limits import Limits
@@ -23,13 +24,19 @@ from tidegate.gateway.routes import Application
 from tidegate.gateway.server import Running, serve
 from tidegate.model.errors import ConfigError
 from tidegate.model.ids import uuid7
+from tidegate.policy.breaker import BreakerEvent
+from tidegate.policy.spend_breaker import SpendEvent
 from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.direct_transport import DirectTransport
 from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
 from tidegate.services.features import Features
+from tidegate.services.fleet import Fleet
+from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
+from tidegate.services.limiter import Limiter
 from tidegate.services.parent import ends_with_parent
+from tidegate.services.policies import policies_of, scope_limits_of, spend_rules_of
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import Current, state_of
 from tidegate.services.tokens import Calibrations
@@ -135,8 +142,9 @@ def _application(
 ) -> Application:
     calibrations = Calibrations()
     pseudonyms = Pseudonyms(pepper, spool.add)
-    planner = Planner(pseudonyms, calibrations, Features(), current.health)
-    settlement = Settlement(calibrations)
+    fleet = Fleet(ledger.clock, policies_of(settings), on_breaker=_noted(ledger))
+    planner = Planner(pseudonyms, calibrations, Features(), fleet)
+    settlement, kept = Settlement(calibrations), KeptParts()
     server = settings.server
     dispatcher = Dispatcher(
         transport=transport,
@@ -146,13 +154,26 @@ def _application(
             idle_s=server.idle_timeout_s,
             total_s=server.total_timeout_s,
         ),
+        timing=Timing(
+            keep_alive_s=settings.policy.keep_alive_s,
+            hold_s=settings.policy.keep_alive_s,
+            first_content_s=server.first_content_timeout_s,
+        ),
         planner=planner,
         settlement=settlement,
-        current=current,
-        keep_alive_s=settings.policy.keep_alive_s,
+        fleet=fleet,
+        kept=kept,
     )
     exchange = Exchange(
-        current=current, planner=planner, ledger=ledger, settlement=settlement, dispatcher=dispatcher
+        current=current,
+        planner=planner,
+        ledger=ledger,
+        settlement=settlement,
+        dispatcher=dispatcher,
+        kept=kept,
+        limiter=Limiter(
+            scope_limits_of(settings), spend_rules_of(settings), ledger.clock, on_spend=_spending(ledger)
+        ),
     )
     return Application(
         exchange=exchange,
@@ -160,6 +181,35 @@ def _application(
         ledger=ledger,
         authenticator=Authenticator(LoginGuard()),
     )
+
+
+def _noted(ledger: Ledger) -> Callable[[str, BreakerEvent], None]:
+    """Where a breaker's changes are told: the journal, for control to act on."""
+
+    def note(name: str, event: BreakerEvent) -> None:
+        log.warning("breaker of %s: %s (%s)", name, event.kind, event.by)
+        ledger.note(
+            "breaker",
+            deployment=name,
+            change=event.kind,
+            by=event.by,
+            cooldown_us=event.cooldown_us,
+            calls=event.calls,
+            failures=event.failures,
+            slow=event.slow,
+        )
+
+    return note
+
+
+def _spending(ledger: Ledger) -> Callable[[str, SpendEvent], None]:
+    """Where a breaker on spend tells of its changes."""
+
+    def note(key_id: str, event: SpendEvent) -> None:
+        log.warning("spending of key %s: %s (%s)", key_id, event.kind, event.by)
+        ledger.note("spend_breaker", key=key_id, change=event.kind, by=event.by)
+
+    return note
 
 
 class _Keeper:

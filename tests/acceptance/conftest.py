@@ -45,6 +45,9 @@ def config(upstream: str) -> str:
         + deployment(
             "dead", "openai-compatible", "http://127.0.0.1:9/v1", "dead", key='{ env = "OTHER" }', price=PRICE
         )
+        + deployment(
+            "talk", "openai-compatible", f"{upstream}/v1", "talk", key='{ env = "OTHER" }', price=PRICE
+        )
         + deployment("free", "vllm", f"{upstream}/v1", "unpriced-model")
         + CONFIG
     )

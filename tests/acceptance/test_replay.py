@@ -26,6 +26,13 @@ SURFACES = {
     "openai_responses": ("responses", "/v1/responses"),
     "anthropic_messages": ("messages", "/v1/messages"),
 }
+ONE_ATTEMPT = """
+[resilience]
+attempts = 1
+[breaker]
+enabled = false
+"""
+"""Recorded errors are passed on as they are, each asked for once."""
 UNASKED = {"xiaomi"}
 """Providers without a row of their own whose streams carry usage unasked: the operator says so."""
 
@@ -169,7 +176,7 @@ async def replay(dialect: str, rows: list[dict[str, Any]], directory: Path) -> N
     upstream = Recorded()
     server = await asyncio.start_server(upstream.connection, "127.0.0.1", 0, limit=1 << 24)
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    config = '[policy]\nunpriced = "flag"\n'
+    config = '[policy]\nunpriced = "flag"\n' + ONE_ATTEMPT
     for provider in sorted({exchange["provider"] for exchange in rows}):
         more = {"stream_usage": '"always"'} if provider in UNASKED else {}
         name, row = f"{dialect}-{provider}", provider_row(dialect, provider)

@@ -16,6 +16,7 @@ from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
+from tidegate.exchange.stream import Timing
 from tidegate.model.identity import Key
 from tidegate.model.ids import uuid7
 from tidegate.model.request import Surface
@@ -25,7 +26,11 @@ from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
 from tidegate.services.deployments import survey
 from tidegate.services.features import Features
+from tidegate.services.fleet import Fleet, Policies
+from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
+from tidegate.services.limiter import Limiter
+from tidegate.services.policies import ScopeLimits, SpendRules
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import Current, State, state_of
 from tidegate.services.tokens import Calibrations
@@ -151,7 +156,9 @@ class House:
         disk: Disk | None = None,
         segment_bytes: int = 1 << 18,
         patience_s: float = 30.0,
+        policies: Policies | None = None,
     ) -> None:
+        self.policies = policies or Policies()
         layout = Layout(root)
         layout.make()
         self.root = root
@@ -173,15 +180,18 @@ class House:
     def _exchange(self, transport: Transport) -> Exchange:
         current, calibrations = Current(), Calibrations()
         current.state = state()
-        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), current.health)
+        fleet = Fleet(self.clock, self.policies, on_breaker=lambda name, event: None)
+        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet)
+        kept = KeptParts()
         settlement = Settlement(calibrations)
         dispatcher = Dispatcher(
             transport=transport,
             limits=LIMITS,
+            timing=Timing(keep_alive_s=3600.0, hold_s=3600.0, first_content_s=3600.0),
             planner=planner,
             settlement=settlement,
-            current=current,
-            keep_alive_s=3600.0,
+            fleet=fleet,
+            kept=kept,
         )
         return Exchange(
             current=current,
@@ -189,6 +199,8 @@ class House:
             ledger=self.ledger,
             settlement=settlement,
             dispatcher=dispatcher,
+            kept=kept,
+            limiter=Limiter(ScopeLimits({}), SpendRules({}), self.clock, on_spend=lambda key, event: None),
         )
 
     def call(

@@ -34,8 +34,10 @@ from tidegate.policy.keyformat import assemble
 from tidegate.providers import direct_framing, direct_request
 from tidegate.providers.catalog import load as load_catalog
 from tidegate.services import pricebook
-from tidegate.services.deployments import Deployments, Health
+from tidegate.services.clock import Clock
+from tidegate.services.deployments import Deployments
 from tidegate.services.features import MAX_PER_KEY, MAX_REMEMBERED, Features, Fingerprints
+from tidegate.services.fleet import Fleet, Policies
 from tidegate.services.keys import MAX_VERIFIED, Keyring, mac_of, mint
 from tidegate.services.ledger import Ledger
 from tidegate.services.pricebook import PriceBook
@@ -168,7 +170,7 @@ def hosts() -> tuple[int, int]:
 @flood
 def headers_of_replies_that_go_on() -> tuple[int, int]:
     for n in range(_kept.cache_parameters()["maxsize"] + MORE):
-        reply_headers({f"x-ratelimit-{n}": "1", f"x-{n}": "1"}, "r")
+        reply_headers({f"x-ratelimit-{n}": "1", f"x-{n}": "1"}, "r", [])
     return cached(_kept)
 
 
@@ -224,15 +226,16 @@ def test_a_table_that_is_flooded_stays_within_its_bound(table: Size) -> None:  #
 
 
 def test_names_that_nothing_has_leave_no_trace() -> None:  # trap V4
-    deployments, health = everything(), Health()
+    deployments = everything()
+    fleet = Fleet(Clock(), Policies(), on_breaker=lambda name, event: None)
     before = sizes(deployments)
     for n in range(10_000):
         with pytest.raises(ModelNotFound):
             deployments.resolve(f"gpt-{n}", allowed=("any",))
         (found,) = deployments.resolve(f"vllm/gpt-{n}")
-        health.mark_down(found.name, n)
+        fleet.cool(found.name, n)
     assert sizes(deployments) == before
-    assert len(health._until_us) == 1
+    assert len(fleet._cooling) <= 1
 
 
 def test_calls_in_which_everything_is_new_fill_no_table_of_the_exchange(tmp_path: Path) -> None:  # trap V4

@@ -27,6 +27,7 @@ from tidegate.policy.resilience import (
 
 S = 1_000_000
 HALF = 1 << 31
+PATIENT = ResiliencePolicy(max_wait_us=20 * S)
 HERE = Place(name="a", wallet="w1", model="m1", context_tokens=100)
 SAME = Place(name="b", wallet="w1", model="m1", context_tokens=100)
 PAYS = Place(name="c", wallet="w2", model="m1", context_tokens=100)
@@ -98,7 +99,7 @@ def test_what_follows_each_failure(failure: Failure, sent: Sent, *, shown: bool)
         many = alone = careful = "shown"
     attempted = Attempted(failure=failure, place=HERE, sent=sent, shown=shown, others=OTHERS)
     single = Attempted(failure=failure, place=HERE, sent=sent, shown=shown)
-    policy = ResiliencePolicy()
+    policy = PATIENT
     assert short(after_attempt(attempted, policy)) == many
     assert short(after_attempt(single, policy)) == alone
     assert short(after_attempt(attempted, CAREFUL)) == careful
@@ -117,33 +118,33 @@ ONCE = ResiliencePolicy(max_here=1)
     ("attempted", "policy", "expected"),
     [
         # trap R1: the stated wait is kept to, or not waited at all
-        (failed(stated_wait_us=2 * S), ResiliencePolicy(), "here"),
-        (failed(stated_wait_us=20 * S), ResiliencePolicy(), "here"),
-        (failed(stated_wait_us=21 * S), ResiliencePolicy(), "wait_too_long"),
-        (failed(stated_wait_us=S, others=OTHERS), ResiliencePolicy(), "here"),
-        (failed(stated_wait_us=S + 1, others=OTHERS), ResiliencePolicy(), "bcde"),
-        (failed(stated_wait_us=2 * S, remaining_us=2 * S), ResiliencePolicy(), "deadline"),
-        (failed(stated_wait_us=2 * S, remaining_us=2 * S + 1), ResiliencePolicy(), "here"),
-        (failed(stated_wait_us=S, remaining_us=S, others=OTHERS), ResiliencePolicy(), "bcde"),
+        (failed(stated_wait_us=2 * S), PATIENT, "here"),
+        (failed(stated_wait_us=20 * S), PATIENT, "here"),
+        (failed(stated_wait_us=21 * S), PATIENT, "wait_too_long"),
+        (failed(stated_wait_us=S, others=OTHERS), PATIENT, "here"),
+        (failed(stated_wait_us=S + 1, others=OTHERS), PATIENT, "bcde"),
+        (failed(stated_wait_us=2 * S, remaining_us=2 * S), PATIENT, "deadline"),
+        (failed(stated_wait_us=2 * S, remaining_us=2 * S + 1), PATIENT, "here"),
+        (failed(stated_wait_us=S, remaining_us=S, others=OTHERS), PATIENT, "bcde"),
         # attempts and deadline
-        (failed("upstream", here=2, total=2), ResiliencePolicy(), "attempts"),
-        (failed("upstream", here=2, total=2, others=OTHERS), ResiliencePolicy(), "bcde"),
-        (failed("upstream", here=1, total=4, others=OTHERS), ResiliencePolicy(), "attempts"),
-        (failed("upstream", remaining_us=0, others=OTHERS), ResiliencePolicy(), "deadline"),
-        (failed("upstream", remaining_us=1), ResiliencePolicy(), "here"),
+        (failed("upstream", here=2, total=2), PATIENT, "attempts"),
+        (failed("upstream", here=2, total=2, others=OTHERS), PATIENT, "bcde"),
+        (failed("upstream", here=1, total=4, others=OTHERS), PATIENT, "attempts"),
+        (failed("upstream", remaining_us=0, others=OTHERS), PATIENT, "deadline"),
+        (failed("upstream", remaining_us=1), PATIENT, "here"),
         (failed("overload"), ONCE, "attempts"),
         # trap K8: without budget only elsewhere
-        (failed("overload", budget_left=False), ResiliencePolicy(), "budget"),
-        (failed("overload", budget_left=False, others=OTHERS), ResiliencePolicy(), "bcde"),
+        (failed("overload", budget_left=False), PATIENT, "budget"),
+        (failed("overload", budget_left=False, others=OTHERS), PATIENT, "bcde"),
         # phases
-        (failed("unreachable", phase="tls", sent="no"), ResiliencePolicy(), "no_fallback"),
-        (failed("timeout", phase="total"), ResiliencePolicy(), "no_fallback"),
-        (failed("timeout", phase="total", others=OTHERS), ResiliencePolicy(), "bcde"),
-        (failed("timeout", phase="first_byte", others=(HERE, SAME)), ResiliencePolicy(), "b"),
+        (failed("unreachable", phase="tls", sent="no"), PATIENT, "no_fallback"),
+        (failed("timeout", phase="total"), PATIENT, "no_fallback"),
+        (failed("timeout", phase="total", others=OTHERS), PATIENT, "bcde"),
+        (failed("timeout", phase="first_byte", others=(HERE, SAME)), PATIENT, "b"),
         # trap R2
         (failed("filter", others=OTHERS), ResiliencePolicy(route_around_filter=True), "de"),
         (failed("filter", others=(SAME,)), ResiliencePolicy(route_around_filter=True), "no_fallback"),
-        (failed("context", others=(SAME, PAYS, OTHER)), ResiliencePolicy(), "no_fallback"),
+        (failed("context", others=(SAME, PAYS, OTHER)), PATIENT, "no_fallback"),
     ],
 )
 def test_waits_attempts_and_places(attempted: Attempted, policy: ResiliencePolicy, expected: str) -> None:
@@ -159,9 +160,9 @@ def test_what_is_not_said_is_nothing() -> None:
 
 def test_an_unknown_window_is_not_larger() -> None:  # trap R2
     unknown = Place(name="x", wallet="w1", model="m9")
-    assert short(after_attempt(failed("context", others=(unknown,)), ResiliencePolicy())) == "no_fallback"
+    assert short(after_attempt(failed("context", others=(unknown,)), PATIENT)) == "no_fallback"
     from_unknown = Attempted(failure="context", place=unknown, others=(LARGE,))
-    assert short(after_attempt(from_unknown, ResiliencePolicy())) == "no_fallback"
+    assert short(after_attempt(from_unknown, PATIENT)) == "no_fallback"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_an_unknown_window_is_not_larger() -> None:  # trap R2
     ],
 )
 def test_the_wait_is_jitter_and_never_less_than_stated(facts: dict[str, Any], wait_us: int) -> None:  # R1
-    policy = ResiliencePolicy(max_here=100, max_total=100)
+    policy = ResiliencePolicy(max_here=100, max_total=100, max_wait_us=20 * S)
     following = after_attempt(failed(**{"draw": HALF, **facts}), policy)
     assert isinstance(following, RetryHere)
     assert following.wait_us == wait_us
@@ -200,7 +201,7 @@ def test_the_wait_is_jitter_and_never_less_than_stated(facts: dict[str, Any], wa
     ],
 )
 def test_a_stated_wait_is_everybodys(attempted: Attempted, cooldown_us: int) -> None:  # trap R1
-    assert after_attempt(attempted, ResiliencePolicy()).cooldown_us == cooldown_us
+    assert after_attempt(attempted, PATIENT).cooldown_us == cooldown_us
 
 
 places = st.builds(

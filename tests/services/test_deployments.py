@@ -10,7 +10,7 @@ from tidegate.model.errors import ConfigError, ModelNotAllowed, ModelNotFound, U
 from tidegate.model.provider import Deployment
 from tidegate.model.request import Surface
 from tidegate.providers.catalog import load
-from tidegate.services.deployments import Deployments, Health, alias_problems, configured, fold
+from tidegate.services.deployments import Deployments, alias_problems, configured, fold
 
 ROWS = load()
 
@@ -230,26 +230,6 @@ def test_another_dialect_is_refused_by_name(asked: str, surface: Surface, says: 
 def test_the_same_dialect_passes() -> None:
     HERE.supports(HERE.resolve("claude")[0], "messages")
     HERE.supports(HERE.resolve("mini")[0], "responses")
-
-
-def test_healthy_deployments_are_tried_in_their_order() -> None:
-    health = Health()
-    found = HERE.resolve("gpt-big")
-    assert health.in_order(found, 0) is found
-    health.mark_down("big-1", 10)
-    assert names(health.in_order(found, 9)) == ["big-2"]
-    assert health.in_order(found, 10) is found
-    health.mark_down("big-1", 5)
-    assert not health.is_up("big-1", 9)
-    health.mark_up("big-1")
-    assert names(health.in_order(found, 9)) == ["big-1", "big-2"]
-
-
-def test_when_all_are_down_the_one_that_is_back_first_is_tried_first() -> None:
-    health = Health()
-    health.mark_down("big-1", 20)
-    health.mark_down("big-2", 15)
-    assert names(health.in_order(HERE.resolve("gpt-big"), 9)) == ["big-2", "big-1"]
 
 
 def test_an_alias_that_leads_nowhere_is_refused() -> None:

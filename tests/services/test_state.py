@@ -3,12 +3,12 @@
 from typing import get_args
 
 import pytest
+from msgspec import structs
 
-from tidegate.model.errors import ModelNotAllowed, ModelNotFound, Unavailable, Unsupported
+from tidegate.model.errors import Forbidden, ModelNotAllowed, ModelNotFound, Unavailable, Unsupported
 from tidegate.model.provider import Deployment, StreamUsage, Target
 from tidegate.model.request import Surface
 from tidegate.providers.catalog import load, stream_usage
-from tidegate.services.deployments import Health
 from tidegate.services.state import MAX_REMEMBERED, State, state_of
 from tidegate.stores.snapshot import Snapshot
 
@@ -37,8 +37,8 @@ ALL = (
 ALIASES = {"mixed": ("claude", "locked", "first", "second"), "closed": ("claude", "locked")}
 
 
-def state() -> State:
-    snapshot = Snapshot(version=1, made_at_us=0, keys=(), deployments=ALL, aliases=ALIASES)
+def state(deployments: tuple[Deployment, ...] = ALL) -> State:
+    snapshot = Snapshot(version=1, made_at_us=0, keys=(), deployments=deployments, aliases=ALIASES)
     return state_of(snapshot, CATALOG, b"p" * 32, {"KEY": "sk-test-1234"})
 
 
@@ -48,7 +48,7 @@ HERE = state()
 @pytest.mark.parametrize(
     ("model", "surface", "expected"),
     [
-        ("mixed", "chat", ["first", "second"]),  # one speaks another dialect, one has no key
+        ("mixed", "chat", ["claude", "first", "second"]),  # one is translated for, one has no key
         ("mixed", "messages", ["claude", "first", "second"]),
         ("small", "chat", ["first"]),
         ("any/vendor/model", "chat", ["any"]),
@@ -65,10 +65,10 @@ def test_why_nothing_is_ready_is_said_every_time() -> None:
     for _ in range(2):
         with pytest.raises(ModelNotFound):
             HERE.ready("nothing", "chat")
-        with pytest.raises(Unsupported, match="Anthropic"):
-            HERE.ready("claude", "chat")
+        with pytest.raises(Unsupported, match="Anthropic"):  # nothing stands in for embeddings
+            HERE.ready("claude", "embeddings")
         with pytest.raises(Unavailable, match="'locked' cannot be called"):
-            HERE.ready("closed", "chat")
+            HERE.ready("gpt-big", "chat")
 
 
 def test_what_one_key_may_use_says_nothing_for_another() -> None:  # case 8
@@ -78,20 +78,21 @@ def test_what_one_key_may_use_says_nothing_for_another() -> None:  # case 8
     assert HERE.ready("small", "chat", ("small",))
 
 
+def test_a_key_bound_to_a_region_gets_what_is_promised_to_stay_there() -> None:
+    with pytest.raises(Forbidden, match="'eu'"):
+        HERE.ready("small", "chat", region="eu")
+    promised = {"residency": "contractual", "jurisdiction": "eu"}
+    bound = state(tuple(structs.replace(one, **promised) if one.name == "first" else one for one in ALL))
+    assert [one.name for one in bound.ready("small", "chat", region="eu")] == ["first"]
+    with pytest.raises(Forbidden):
+        bound.ready("small", "chat", region="ch")
+
+
 def test_what_is_remembered_is_bounded() -> None:
     here = state()
     for number in range(MAX_REMEMBERED + 10):
         here.ready(f"any/model-{number}", "chat")
     assert len(here._ready) <= MAX_REMEMBERED
-
-
-def test_the_healthy_ones_that_are_ready_go_first() -> None:
-    health, found = Health(), HERE.ready("mixed", "chat")
-    assert health.in_order(found, 0) is found
-    health.mark_down("first", 10)
-    assert [one.name for one in health.in_order(found, 0)] == ["second"]
-    health.mark_down("second", 5)
-    assert [one.name for one in health.in_order(found, 0)] == ["second", "first"]
 
 
 def test_a_call_to_any_model_is_told_by_the_model_asked_for() -> None:

@@ -1,28 +1,29 @@
-"""The way back: a provider's reply to its client, byte for byte, read on the way."""
+"""The way back: a provider's reply to its client, read on the way.
 
-from collections.abc import Awaitable, Iterable
+Nothing is given to the client before it is known that there is something to give: a failure until then is a
+shortfall, and another attempt may follow (traps R5, S7).
+"""
 
-from tidegate.exchange.call import Headers
-from tidegate.exchange.forward import injects_usage, reply_headers, scrubbed
-from tidegate.exchange.journey import Journey
-from tidegate.exchange.lane import Lane
-from tidegate.model.errors import TidegateError, UpstreamTruncated
+from collections.abc import AsyncIterator, Awaitable
+
+from tidegate.exchange.forward import reply_headers, scrubbed
+from tidegate.exchange.journey import Answer, Journey, Shortfall
+from tidegate.exchange.stream import Timing, stream
+from tidegate.model.errors import UpstreamError
 from tidegate.policy.classify_error import classify, should_retry
-from tidegate.policy.estimate import raw_tokens
+from tidegate.policy.retry_after import stated_wait
 from tidegate.providers.catalog import usage_rules
-from tidegate.providers.transport import Reply, TransportError
-from tidegate.wire.codec import StreamWatcher
-from tidegate.wire.sse import Frame, FrameReader, FrameTooLarge
+from tidegate.providers.transport import Reply
+from tidegate.wire.registry import CODECS
 
 MAX_ERROR_BYTES = 1_048_576
 MAX_REPLY_BYTES = 134_217_728
-MAX_FRAME_BYTES = 16_777_216
-"""A stream's last event may repeat the whole answer, images included."""
-PROGRESS_TOKENS = 1000
+_EVENTS = (b"data:", b"event:", b":")
+"""How a stream of events starts, whatever its content type says."""
 
 
-def deliver(journey: Journey, reply: Reply, *, keep_alive_s: float) -> Awaitable[None]:
-    """Give the client this reply, whatever it is. Nothing is sent before the begin is on the disk.
+def deliver(journey: Journey, reply: Reply, timing: Timing) -> Awaitable[Shortfall | None]:
+    """Give the client this reply, or say what it failed of. Nothing is sent before the begin is on the disk.
 
     Awaiting it raises TransportError where a reply breaks off before its client was given anything.
     """
@@ -32,119 +33,91 @@ def deliver(journey: Journey, reply: Reply, *, keep_alive_s: float) -> Awaitable
     if reply.status >= 300:
         return _error(journey, reply)
     if reply.headers.get("content-type", "").startswith("text/event-stream"):
-        return _stream(journey, reply, keep_alive_s)
-    return _plain(journey, reply)
+        return stream(journey, reply, timing)
+    return _plain(journey, reply, timing)
 
 
-async def _error(journey: Journey, reply: Reply) -> None:
-    """Pass a provider's own error on, with our credentials taken out of it (case 42)."""
+async def _error(journey: Journey, reply: Reply) -> Shortfall:
+    """Read a provider's own error, and take our credentials out of it (case 42)."""
     plan, flight = journey.plan, journey.flight
+    bridge = flight.prepared.bridge
     raw = scrubbed(await reply.read(MAX_ERROR_BYTES), plan.state.secrets)
-    flight.reply = plan.codec.read_error(raw)
+    flight.reply = CODECS[bridge.surface].read_error(raw)
     facts = flight.reply.error
     assert facts is not None
-    flight.error_class = classify(
+    kind = classify(
         flight.outbound.provider.errors,
         status=reply.status,
         error=facts,
         has_retry_after="retry-after" in reply.headers,
     )
-    journey.fail(facts.code or facts.type or str(reply.status))
-    headers = reply_headers(reply.headers, plan.call.id)
+    flight.status, flight.error_class = "error", kind
+    flight.error_code = (facts.code or facts.type or str(reply.status))[:64]
+    headers = reply_headers(reply.headers, plan.call.id, journey.limits)
+    if bridge.surface != plan.facts.surface:
+        headers = [(name, value) for name, value in headers if name != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
     if "x-should-retry" not in reply.headers:
-        again = should_retry(flight.error_class, reply.status)
-        headers.append((b"x-should-retry", b"true" if again else b"false"))
+        headers.append((b"x-should-retry", b"true" if should_retry(kind, reply.status) else b"false"))
     headers.append((b"tidegate-error-source", b"upstream"))
-    await _send_whole(journey, reply.status, headers, raw)
-
-
-async def _plain(journey: Journey, reply: Reply) -> None:
-    """Pass a whole answer on."""
-    plan, flight = journey.plan, journey.flight
-    raw = await reply.read(MAX_REPLY_BYTES)
-    flight.reply = plan.codec.read_reply(raw, usage_rules(flight.outbound.provider, plan.facts.surface))
-    journey.ttft_us = flight.first_event_us = journey.elapsed_us()
-    error = flight.reply.error
-    if error is None:
-        journey.succeed()
-    else:
-        journey.fail(error.code or error.type or "error_in_reply")
-    await _send_whole(journey, reply.status, reply_headers(reply.headers, plan.call.id), raw)
-
-
-async def _send_whole(journey: Journey, status: int, headers: Headers, raw: bytes) -> None:
-    await journey.entry.synced()
-    journey.http = status
-    await journey.client.reply(status, headers, raw)
-    journey.bytes_out = len(raw)
-
-
-async def _stream(journey: Journey, reply: Reply, keep_alive_s: float) -> None:
-    """Pass a stream on frame by frame; one that ends without its own end mark ends in an error (S6)."""
-    plan, flight = journey.plan, journey.flight
-    watcher = plan.codec.watch_stream(
-        usage_rules(flight.outbound.provider, plan.facts.surface),
-        injected_usage=injects_usage(plan, flight.outbound),
+    wait_us = stated_wait(reply.headers, raw, now_us=journey.ledger.clock.wall_us())
+    answer = Answer(reply.status, headers, bridge.error(reply.status, facts, raw))
+    return Shortfall(
+        kind, UpstreamError(f"{flight.outbound.provider.name} refused the call."), answer, wait_us
     )
-    facts = flight.reply = watcher.facts
+
+
+async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | None:
+    """Pass a whole answer on; one that is no answer, or an error inside a 200, is none (trap S12)."""
+    plan, flight = journey.plan, journey.flight
+    bridge = flight.prepared.bridge
+    raw = await reply.read(MAX_REPLY_BYTES)
+    if plan.facts.stream and raw.startswith(_EVENTS):
+        return await stream(journey, _Mislabelled(reply, raw), timing)
+    facts = flight.reply = CODECS[bridge.surface].read_reply(
+        raw, usage_rules(flight.outbound.provider, bridge.surface)
+    )
+    headers = reply_headers(reply.headers, plan.call.id, journey.limits)
+    error = facts.error
+    if error is not None:
+        kind = classify(
+            flight.outbound.provider.errors, status=reply.status, error=error, has_retry_after=False
+        )
+        flight.status, flight.error_class = "error", kind
+        flight.error_code = (error.code or error.type or "error_in_reply")[:64]
+        straight = bridge.surface == plan.facts.surface
+        answer = Answer(reply.status if straight else 502, headers, bridge.error(502, error, raw))
+        return Shortfall(kind, UpstreamError("The provider answered with an error."), answer)
+    if not facts.complete:
+        flight.status, flight.error_code = "error", "not_a_reply"
+        name = flight.outbound.provider.name
+        return Shortfall("broken", UpstreamError(f"{name} answered {reply.status} with what is no reply."))
+    journey.shown()
+    journey.succeed()
+    journey.keep(bridge.kept())
     await journey.entry.synced()
     journey.http = reply.status
-    await journey.client.start(reply.status, reply_headers(reply.headers, plan.call.id))
-    lane = Lane(journey.client, plan.codec.keep_alive, keep_alive_s, journey.ledger.clock)
-    try:
-        fault = await _pump(journey, reply, watcher, lane)
-        if facts.error is not None:
-            journey.fail(facts.error.code or facts.error.type or "error_in_stream")
-        elif facts.complete or (facts.finish and fault is None):
-            facts.complete = True
-            journey.succeed()
-        else:
-            error = fault or UpstreamTruncated("The provider's stream ended before its answer was complete.")
-            journey.fail(error.code, status="truncated", outcome="truncated")
-            journey.edits.append("reply.error_event")
-            await lane.send(plan.codec.error_event(error, plan.call.id))
-        await lane.finish()
-    finally:
-        if journey.delivered and journey.outcome is None and facts.error is None:
-            journey.succeed()
-        lane.stop()
-        journey.bytes_out = lane.bytes_out
-
-
-async def _pump(journey: Journey, reply: Reply, watcher: StreamWatcher, lane: Lane) -> TidegateError | None:
-    """Move frames until the stream ends; give the fault that ended it, if one did."""
-    reader, facts, flight = FrameReader(MAX_FRAME_BYTES), watcher.facts, journey.flight
-    next_progress = PROGRESS_TOKENS
-    try:
-        async for chunk in reply.chunks():
-            out = _watched(reader.feed(chunk), watcher, journey)
-            if flight.first_event_us is None and facts.started:
-                flight.first_event_us = journey.ttft_us = journey.elapsed_us()
-            if out:
-                await lane.send(out)
-            journey.delivered = facts.complete
-            if facts.text_bytes >= next_progress:  # at least a byte a token, so never too late
-                tokens = raw_tokens(facts.ascii_bytes, facts.text_bytes - facts.ascii_bytes)
-                if tokens >= next_progress:
-                    journey.entry.progress(flight.n, tokens, facts.text_bytes)
-                    next_progress = tokens + PROGRESS_TOKENS
-        if reader.pending():  # a last frame without its blank line, such as a bare `data: [DONE]`
-            out = _watched(reader.feed(b"\n\n"), watcher, journey)
-            journey.edits.append("reply.frame_closed")
-            await lane.send(out)
-    except TransportError as error:
-        return UpstreamTruncated(f"The provider's stream broke off ({error.phase}).")
-    except FrameTooLarge as error:
-        return error
+    body = bridge.whole(raw)
+    await journey.client.reply(reply.status, headers, body)
+    journey.bytes_out = len(body)
     return None
 
 
-def _watched(frames: Iterable[Frame], watcher: StreamWatcher, journey: Journey) -> bytes:
-    """Read frames and give the bytes of those that go on: all but a usage chunk that only we asked for."""
-    kept: list[bytes] = []
-    for frame in frames:
-        if not frame.data or watcher.event(frame.event, frame.data):
-            kept.append(frame.raw)
-        else:
-            journey.edits.append("reply.usage_chunk_removed")
-    return kept[0] if len(kept) == 1 else b"".join(kept)
+class _Mislabelled:
+    """A stream that came under another content type, read whole."""
+
+    def __init__(self, reply: Reply, raw: bytes) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._raw = raw
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """See Reply.chunks."""
+        yield self._raw
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """See Reply.read."""
+        return self._raw[:limit_bytes]
+
+    def abort(self) -> None:
+        """See Reply.abort."""

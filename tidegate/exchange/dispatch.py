@@ -1,18 +1,51 @@
-"""Upstream calls: one after another while nothing can have reached a provider, each settled in the record."""
+"""Upstream calls of one request: again here, elsewhere, or an honest end, each settled in the record."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
 
 from tidegate.exchange.deliver import deliver
-from tidegate.exchange.forward import request_body, request_headers, request_url
-from tidegate.exchange.journey import Flight, Journey
-from tidegate.exchange.plan import Planner
+from tidegate.exchange.fits import fits
+from tidegate.exchange.forward import prepared
+from tidegate.exchange.journey import Flight, Journey, Shortfall
+from tidegate.exchange.plan import Plan, Planner
 from tidegate.exchange.settlement import Settlement
-from tidegate.model.errors import TidegateError, UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from tidegate.model.record import AttemptStatus
+from tidegate.exchange.stream import Timing
+from tidegate.model.errors import (
+    PriceUnknown,
+    TidegateError,
+    Unavailable,
+    Unsupported,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from tidegate.policy.resilience import (
+    Attempted,
+    Elsewhere,
+    GiveUp,
+    Next,
+    RetryHere,
+    after_attempt,
+    failure_of,
+    recorded,
+)
 from tidegate.providers.transport import PhaseLimits, ReplyTooLargeError, Transport, TransportError
+from tidegate.services.fleet import Fleet
+from tidegate.services.kept import KeptParts
 from tidegate.services.outbound import Outbound
-from tidegate.services.state import Current
 
-DOWN_US = 5_000_000
-"""How long a deployment that could not be reached is passed over where another can take its place."""
+SECOND_US = 1_000_000
+MAX_DECISIONS = 8
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often each deployment was called for one request, and which are left."""
+
+    left: tuple[Outbound, ...]
+    here: int = 1
+    total: int = 1
+    by_name: dict[str, Outbound] = field(default_factory=dict)
 
 
 class Dispatcher:
@@ -23,82 +56,191 @@ class Dispatcher:
         *,
         transport: Transport,
         limits: PhaseLimits,
+        timing: Timing,
         planner: Planner,
         settlement: Settlement,
-        current: Current,
-        keep_alive_s: float,
+        fleet: Fleet,
+        kept: KeptParts,
     ) -> None:
         self._transport = transport
         self._limits = limits
+        self._timing = timing
         self._planner = planner
         self._settlement = settlement
-        self._current = current
-        self._keep_alive_s = keep_alive_s
+        self._fleet = fleet
+        self._kept = kept
+
+    def launch(self, plan: Plan) -> Flight:
+        """The first upstream call of a plan, held for and ready to go. Raises the error that refuses it."""
+        flight = self._prepared(plan, plan.outbounds)
+        self._fleet.retries.requested(flight.outbound.name, self._fleet.now_us())
+        return flight
 
     async def dispatch(self, journey: Journey) -> None:
-        """Call the planned deployments in order until one is reached, and hand its reply on.
+        """Call the planned deployments until one answers, and hand its reply on.
 
         Raises the TidegateError that the client must still be told.
         """
-        following = iter(journey.plan.outbounds[1:])
+        plan = journey.plan
+        tries: _Tries | None = None
         while True:
-            error = await self._fly(journey)
-            if error is None:
+            shortfall = await self._fly(journey)
+            if shortfall is None:
                 return
-            if journey.flight.sent == "no":
-                name = journey.flight.outbound.deployment.name
-                self._current.health.mark_down(name, journey.ledger.clock.wall_us() + DOWN_US)
-                if (outbound := next(following, None)) is not None:
-                    await self._again(journey, outbound, error)
-                    continue
-            await journey.entry.synced()
-            raise error
+            if tries is None:
+                left = tuple(one for one in plan.outbounds if one is not journey.flight.outbound)
+                tries = _Tries(left, by_name={one.name: one for one in plan.outbounds})
+            following = self._decide(journey, shortfall, tries)
+            flight = self._following(journey, following, tries)
+            if flight is None:
+                await self._give_up(journey, shortfall)
+                return
+            await self._again(journey, flight, shortfall, following)
 
-    async def _fly(self, journey: Journey) -> TidegateError | None:
-        """Make one upstream call; give the error of one that the client has been told nothing of."""
-        plan, flight = journey.plan, journey.flight
-        outbound = flight.outbound
+    def _prepared(self, plan: Plan, outbounds: tuple[Outbound, ...], n: int = 0) -> Flight:
+        """The first of these deployments that can take the call, its breaker passed."""
+        refusal: TidegateError | None = None
+        for outbound in outbounds:
+            try:
+                hold = self._planner.hold(plan, outbound)
+                made = prepared(plan, outbound, self._kept.of(plan.call.key.tenant))
+            except (PriceUnknown, Unsupported) as error:
+                refusal = refusal or error
+                continue
+            visit = self._fleet.enter(outbound.name)
+            if visit is not None:
+                return Flight(outbound, hold, made, visit, n=n)
+        raise refusal or Unavailable(
+            "Every deployment of this model has failed too often just now; try again in a moment.",
+            retry_after_s=self._fleet.back_in_s(outbounds),
+        )
+
+    async def _fly(self, journey: Journey) -> Shortfall | None:
+        """Make one upstream call; say what it failed of where its client was given nothing."""
+        flight = journey.flight
+        made = flight.prepared
         flight.started_us = journey.elapsed_us()
-        body, flight.edits = request_body(plan, outbound)
+        flight.edits = made.edits
         call = self._transport.post(
-            request_url(plan, outbound),
-            headers=request_headers(plan, outbound),
-            body=body,
-            limits=self._limits,
+            made.url, headers=made.headers, body=made.body, limits=self._limits_for(journey)
         )
         flight.sent = "maybe"
         try:
             async with call as reply:
                 flight.sent = "yes"
                 flight.first_byte_us = journey.elapsed_us()
-                await deliver(journey, reply, keep_alive_s=self._keep_alive_s)
+                shortfall = await deliver(journey, reply, self._timing)
         except TransportError as failure:
             if journey.http is not None:
                 raise
-            if flight.sent != "yes":
-                flight.sent = failure.sent
-            error, flight.status = _worded(failure, outbound)
-            flight.error_code = error.code
-            return error
-        return None
+            shortfall = _worded(flight, failure)
+        if shortfall is not None:
+            flight.failure = shortfall.failure
+        return shortfall
 
-    async def _again(self, journey: Journey, outbound: Outbound, error: TidegateError) -> None:
-        """Settle the call that reached nobody, and begin the next."""
-        hold = self._planner.hold(journey.plan, outbound)
-        previous = self._settlement.attempt(journey, otherwise="unreachable")
+    def _limits_for(self, journey: Journey) -> PhaseLimits:
+        """The limits of one call, cut to what is left of the client's own deadline."""
+        limits = self._limits
+        if journey.plan.timeout_s is None:
+            return limits
+        left_s = max(0.001, journey.plan.timeout_s - journey.elapsed_us() / SECOND_US)
+        total_s = left_s if limits.total_s is None else min(left_s, limits.total_s)
+        return replace(limits, first_byte_s=min(left_s, limits.first_byte_s), total_s=total_s)
+
+    def _decide(self, journey: Journey, shortfall: Shortfall, tries: _Tries) -> Next:
+        """Ask the policy, record its answer, and pass the deployment over as long as it says."""
+        plan, flight, fleet = journey.plan, journey.flight, self._fleet
+        policy, name = fleet.policies.resilience, flight.outbound.name
+        left_us = None
+        if plan.timeout_s is not None:
+            left_us = int(plan.timeout_s * SECOND_US) - journey.elapsed_us()
+        attempted = Attempted(
+            failure=shortfall.failure,
+            place=flight.outbound.place,
+            sent=flight.sent,
+            phase=shortfall.phase,
+            stated_wait_us=shortfall.wait_us,
+            here=tries.here,
+            total=tries.total,
+            remaining_us=left_us,
+            budget_left=fleet.retries.has_retry(name, fleet.now_us()),
+            others=tuple(one.place for one in tries.left if fits(plan.facts, one)),
+            draw=journey.ledger.clock.random_bits(32),
+        )
+        following = after_attempt(attempted, policy)
+        if len(journey.decisions) < MAX_DECISIONS:
+            journey.decisions.append(recorded(attempted, policy, following))
+        fleet.cool(name, following.cooldown_us)
+        if isinstance(following, Elsewhere | GiveUp) and following.event:
+            journey.entry.note(following.event, deployment=name, code=flight.error_code)
+        return following
+
+    def _following(self, journey: Journey, following: Next, tries: _Tries) -> Flight | None:
+        """The next upstream call, held for; None where there is none to make."""
         n = journey.flight.n + 1
-        journey.entry.attempt(n, previous, outbound.target, hold, error.code)
-        journey.flight = Flight(outbound, hold, n=n)
+        match following:
+            case GiveUp():
+                return None
+            case RetryHere():
+                outbounds: tuple[Outbound, ...] = (journey.flight.outbound,)
+                if not self._fleet.retries.retried(journey.flight.outbound.name, self._fleet.now_us()):
+                    return None
+            case Elsewhere(among=among):
+                outbounds = tuple(tries.by_name[place.name] for place in among)
+        journey.flight.leave(self._fleet.now_us())
+        try:
+            flight = self._prepared(journey.plan, outbounds, n)
+        except TidegateError:
+            return None
+        tries.total += 1
+        if isinstance(following, RetryHere):
+            tries.here += 1
+        else:
+            tries.here = 1
+            tries.left = tuple(one for one in outbounds if one is not flight.outbound)
+        return flight
+
+    async def _again(self, journey: Journey, flight: Flight, shortfall: Shortfall, following: Next) -> None:
+        """Settle the call that failed, begin the next, and wait where that was decided."""
+        previous = self._settlement.attempt(journey, otherwise="error")
+        reason = journey.flight.error_code or shortfall.error.code
+        journey.entry.attempt(flight.n, previous, flight.outbound.target, flight.hold, reason)
+        journey.flight = flight
         await journey.entry.written()
+        if not isinstance(following, GiveUp) and following.wait_us:
+            await asyncio.sleep(following.wait_us / SECOND_US)
+
+    async def _give_up(self, journey: Journey, shortfall: Shortfall) -> None:
+        """Tell the client: in the provider's own words where it had any."""
+        await journey.entry.synced()
+        answer = shortfall.answer
+        if answer is None:
+            raise shortfall.error
+        journey.outcome, journey.error_code = "failed", journey.flight.error_code
+        journey.http = answer.status
+        await journey.client.reply(answer.status, answer.headers, answer.body)
+        journey.bytes_out = len(answer.body)
 
 
-def _worded(failure: TransportError, outbound: Outbound) -> tuple[TidegateError, AttemptStatus]:
-    """A transport's failure as the client's error and the record's status."""
-    name = outbound.provider.name
+def _worded(flight: Flight, failure: TransportError) -> Shortfall:
+    """A transport's failure as the client's error, the record's status and what it counts as."""
+    name = flight.outbound.provider.name
+    if flight.sent != "yes":
+        flight.sent = failure.sent
+    error: TidegateError
     if isinstance(failure, ReplyTooLargeError):
-        return UpstreamError(f"The answer of {name} passes {failure.limit_bytes} bytes."), "error"
-    if failure.phase in ("connect", "tls"):
-        return UpstreamUnreachable(f"{name} could not be reached; nothing was sent."), "unreachable"
-    if failure.phase in ("first_byte", "idle", "total"):
-        return UpstreamTimeout(f"{name} did not answer in time."), "timeout"
-    return UpstreamUnreachable(f"The connection to {name} was lost before it answered."), "unreachable"
+        error = UpstreamError(f"The answer of {name} passes {failure.limit_bytes} bytes.")
+        flight.status, flight.error_code = "error", error.code
+        return Shortfall("bad", error)
+    kind = failure_of(failure.phase)
+    match kind:
+        case "timeout":
+            error, flight.status = UpstreamTimeout(f"{name} did not answer in time."), "timeout"
+        case "unreachable":
+            error = UpstreamUnreachable(f"{name} could not be reached; nothing was sent.")
+            flight.status = "unreachable"
+        case "broken":
+            error = UpstreamUnreachable(f"The connection to {name} was lost before it answered.")
+            flight.status = "unreachable"
+    flight.error_code = error.code
+    return Shortfall(kind, error, phase=failure.phase)

@@ -9,8 +9,10 @@ from tidegate.exchange.plan import Asked, Plan, Planner
 from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, Unavailable
-from tidegate.model.record import Begin, Hold
+from tidegate.model.record import Begin
+from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Entry, Ledger
+from tidegate.services.limiter import Admitted, Limiter
 from tidegate.services.pseudonyms import who_of
 from tidegate.services.state import Current
 from tidegate.wire.registry import CODECS
@@ -27,12 +29,16 @@ class Exchange:
         ledger: Ledger,
         settlement: Settlement,
         dispatcher: Dispatcher,
+        kept: KeptParts,
+        limiter: Limiter,
     ) -> None:
         self._current = current
         self._planner = planner
         self._ledger = ledger
         self._settlement = settlement
         self._dispatcher = dispatcher
+        self._kept = kept
+        self._limiter = limiter
 
     async def run(self, call: Call, client: Client) -> None:
         """Answer one call. Every way out leaves one settled record."""
@@ -43,14 +49,14 @@ class Exchange:
             if self._current.state is None:
                 raise Unavailable("Tidegate has no configuration yet; try again.", retry_after_s=1)
             plan = self._planner.plan(asked, self._current.state)
-            hold = self._planner.hold(plan, plan.outbounds[0])
-            entry = self._begin(plan, hold)
+            admitted = self._admit(plan)
+            flight = self._launched(plan, admitted)
+            entry = self._begin(plan, flight, admitted)
         except TidegateError as error:
             self._refused(call, asked, error)
             await send_refusal(client, codec, error, call.id)
             return
-        flight = Flight(plan.outbounds[0], hold)
-        journey = Journey(plan, entry, client, self._ledger, flight)
+        journey = Journey(plan, entry, client, self._ledger, self._kept, flight, admitted)
         try:
             with self._settlement.closes(journey):
                 await self._carry(journey)
@@ -73,27 +79,55 @@ class Exchange:
             plan = journey.plan
             journey.bytes_out = await send_refusal(journey.client, plan.codec, error, plan.call.id)
 
-    def _begin(self, plan: Plan, hold: Hold) -> Entry:
-        facts, call, ledger = plan.facts, plan.call, self._ledger
-        return ledger.begin(
-            Begin(
-                seq=ledger.next_seq(),
-                at=call.at_us,
-                id=call.id,
-                snapshot=plan.state.version,
-                surface=call.surface,
-                who=plan.asked.who,
-                model_asked=facts.model,
-                target=plan.outbounds[0].target,
-                hold=hold,
-                measured=plan.measured,
-                stream=facts.stream,
-                max_output=facts.max_output,
-                limit_sent=facts.max_output,
-                limit_source="none" if facts.max_output is None else "client",
-                service_tier=facts.service_tier,
-                decisions=plan.decisions,
-            )
+    def _admit(self, plan: Plan) -> Admitted | None:
+        """Let the call in by the limits of all its scopes, or of none."""
+        call, first = plan.call, plan.outbounds[0]
+        return self._limiter.enter(
+            call.key,
+            plan.asked.who,
+            call.surface,
+            model=first.asked_model,
+            provider=first.provider.name,
+            tokens=plan.raw_tokens + plan.max_output_total,
+        )
+
+    def _launched(self, plan: Plan, admitted: Admitted | None) -> Flight:
+        try:
+            return self._dispatcher.launch(plan)
+        except BaseException:
+            if admitted is not None:
+                admitted.leave()
+            raise
+
+    def _begin(self, plan: Plan, flight: Flight, admitted: Admitted | None) -> Entry:
+        ledger = self._ledger
+        try:
+            return ledger.begin(self._record(plan, flight))
+        except BaseException:
+            flight.leave(int(ledger.clock.mono_s() * 1_000_000))
+            if admitted is not None:
+                admitted.leave()
+            raise
+
+    def _record(self, plan: Plan, flight: Flight) -> Begin:
+        facts, call = plan.facts, plan.call
+        return Begin(
+            seq=self._ledger.next_seq(),
+            at=call.at_us,
+            id=call.id,
+            snapshot=plan.state.version,
+            surface=call.surface,
+            who=plan.asked.who,
+            model_asked=facts.model,
+            target=flight.outbound.target,
+            hold=flight.hold,
+            measured=plan.measured,
+            stream=facts.stream,
+            max_output=facts.max_output,
+            limit_sent=facts.max_output,
+            limit_source="none" if facts.max_output is None else "client",
+            service_tier=facts.service_tier,
+            decisions=plan.decisions,
         )
 
     def _refused(self, call: Call, asked: Asked | None, error: TidegateError) -> None:

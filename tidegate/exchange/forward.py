@@ -1,13 +1,18 @@
 """What goes on to the provider, and what comes back from it: the permitted edits, each named (V3, K11)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from tidegate import __version__
+from tidegate.exchange.bridge import Bridge, Straight, translated
 from tidegate.exchange.call import Headers
 from tidegate.exchange.plan import Plan
+from tidegate.model.message import Kept as KeptPart
+from tidegate.model.request import Surface
+from tidegate.providers.catalog import usage_rules
 from tidegate.services.outbound import Outbound
 
 USER_AGENT = f"tidegate/{__version__}"
@@ -32,12 +37,56 @@ _REPLY_HEADERS = frozenset(
 _REPLY_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 MAX_REPLY_HEADER = 4096
+MAX_PATHS = 16
+"""Paths of one kind that a record names; a translated request may lose more."""
+_OF_ANTHROPIC = ("messages", "count_tokens")
 
 _ASKS_USAGE = b'{"include_usage":true}'
 
 
+class Prepared(NamedTuple):
+    """One upstream call, ready to go: where, with what, and how its reply comes back.
+
+    `injects_usage`: the stream's usage is asked for, and the client did not (trap S2).
+    """
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    edits: tuple[str, ...]
+    bridge: Bridge
+    injects_usage: bool = False
+
+
+def prepared(plan: Plan, outbound: Outbound, restored: Mapping[str, Sequence[KeptPart]]) -> Prepared:
+    """What one deployment is sent. Raises Unsupported for what its dialect cannot express (trap V3)."""
+    asked = plan.facts.surface
+    surface = outbound.through[asked]
+    url, headers = request_url(plan, outbound, surface), request_headers(plan, outbound)
+    if surface == asked:
+        body, edits = request_body(plan, outbound)
+        return Prepared(url, headers, body, edits, Straight(surface), injects_usage(plan, outbound))
+    written, bridge = translated(
+        plan.asked.body,
+        surface,
+        outbound.traits,
+        model=outbound.deployment.model,
+        rules=usage_rules(outbound.provider, surface),
+        reply_id=plan.call.id,
+        created_s=plan.call.at_us // 1_000_000,
+        drop_unsupported=(b"tidegate-drop-unsupported", b"true") in plan.call.headers,
+        restored=restored,
+    )
+    edits = (
+        f"request.dialect.{surface}",
+        *(f"request.dropped.{path}" for path in written.dropped[:MAX_PATHS]),
+        *(f"request.adapted.{path}" for path in written.adapted[:MAX_PATHS]),
+    )
+    return Prepared(url, headers, written.body, edits, bridge)
+
+
 def request_body(plan: Plan, outbound: Outbound) -> tuple[bytes, tuple[str, ...]]:
-    """The body for one deployment and the names of the edits that were made to it."""
+    """The body for one deployment of the same dialect, and the names of the edits that were made to it."""
     edits: dict[str, bytes | None] = {}
     names: list[str] = []
     model = outbound.deployment.model
@@ -80,29 +129,31 @@ def request_headers(plan: Plan, outbound: Outbound) -> dict[str, str]:
     return headers
 
 
-def request_url(plan: Plan, outbound: Outbound) -> str:
+def request_url(plan: Plan, outbound: Outbound, surface: Surface) -> str:
     """The address of one upstream call; Anthropic's `?beta=true` is the client's to choose (trap K12)."""
-    url = outbound.urls[plan.facts.surface]
+    url = outbound.urls[surface]
     query = plan.call.query
-    beta = query and b"beta=true" in query.split(b"&")
-    if beta and plan.codec.surface in ("messages", "count_tokens"):
+    beta = query and plan.codec.surface in _OF_ANTHROPIC and surface in _OF_ANTHROPIC
+    if beta and b"beta=true" in query.split(b"&"):
         return f"{url}&beta=true" if "?" in url else f"{url}?beta=true"
     return url
 
 
-def reply_headers(upstream: Mapping[str, str], request_id: str) -> Headers:
-    """The provider's headers that its SDKs act on, and our request id."""
+def reply_headers(upstream: Mapping[str, str], request_id: str, limits: Headers) -> Headers:
+    """The provider's headers that its SDKs act on, our request id, and our limits before the provider's."""
     headers: Headers = []
     named = False
+    ours = {name for name, _ in limits} if limits else ()
     for name, value in upstream.items():
         kept = _kept(name)
-        if kept is not None:
+        if kept is not None and kept not in ours:
             headers.append((kept, value[:MAX_REPLY_HEADER].encode("latin-1", "replace")))
             named = named or kept in _REQUEST_IDS
     ident = request_id.encode()
     headers.append((b"tidegate-request-id", ident))
     if not named:
         headers += [(b"x-request-id", ident), (b"request-id", ident)]
+    headers += limits
     return headers
 
 

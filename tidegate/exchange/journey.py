@@ -1,15 +1,24 @@
 """One call under way: what is known at any moment of its upstream call and of what its client was given."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from tidegate.exchange.call import Client
+from tidegate.exchange.call import Client, Headers
+from tidegate.exchange.forward import Prepared
 from tidegate.exchange.plan import Plan
+from tidegate.model.errors import TidegateError
+from tidegate.model.message import Kept
 from tidegate.model.provider import ErrorClass
-from tidegate.model.record import AttemptStatus, Hold, Outcome
+from tidegate.model.record import AttemptStatus, Decision, Hold, Outcome
 from tidegate.model.reply import ReplyFacts
+from tidegate.policy.breaker import verdict_of
+from tidegate.policy.resilience import Failure, Phase
 from tidegate.policy.settle import Ended
+from tidegate.services.fleet import Visit
+from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Entry, Ledger
+from tidegate.services.limiter import Admitted
 from tidegate.services.outbound import Outbound
 
 
@@ -22,12 +31,15 @@ class Flight:
 
     outbound: Outbound
     hold: Hold
+    prepared: Prepared
+    visit: Visit
     n: int = 0
     started_us: int = 0
     sent: Literal["no", "maybe", "yes"] = "no"
     status: AttemptStatus | None = None
     http: int | None = None
     error_class: ErrorClass | None = None
+    failure: Failure | None = None
     error_code: str = ""
     upstream_id: str = ""
     reply: ReplyFacts = field(default_factory=ReplyFacts)
@@ -52,6 +64,38 @@ class Flight:
             first_event_us=self.first_event_us,
         )
 
+    def leave(self, now_us: int) -> None:
+        """Tell what is known of the deployment how the call ended; a repeat says nothing."""
+        if self.failure is not None:
+            self.visit.end(verdict_of(self.failure), now_us)
+        elif self.status == "ok":
+            self.visit.end("ok", now_us)
+        else:
+            self.visit.end("failed" if self.status in ("error", "truncated") else "neutral", now_us)
+
+
+class Answer(NamedTuple):
+    """A provider's own error, ready for the client."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(slots=True)
+class Shortfall:
+    """What an attempt failed of before its client was given anything.
+
+    `error` is for the client where there is no `answer` of the provider's. `wait_us` is what the provider
+    stated. A call that failed without the provider's word failed in `phase`.
+    """
+
+    failure: Failure
+    error: TidegateError
+    answer: Answer | None = None
+    wait_us: int | None = None
+    phase: Phase = "read"
+
 
 @dataclass(slots=True)
 class Journey:
@@ -65,18 +109,38 @@ class Journey:
     entry: Entry
     client: Client
     ledger: Ledger
+    store: KeptParts
     flight: Flight
+    admitted: Admitted | None
     outcome: Outcome | None = None
     delivered: bool = False
     http: int | None = None
     error_code: str = ""
     edits: list[str] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     ttft_us: int | None = None
     bytes_out: int = 0
+
+    @property
+    def limits(self) -> Headers:
+        """The state of the limits that the call was let in by, as headers."""
+        return [] if self.admitted is None else self.admitted.headers
 
     def elapsed_us(self) -> int:
         """Microseconds since the request arrived."""
         return int((self.ledger.clock.mono_s() - self.plan.call.started_s) * 1_000_000)
+
+    def shown(self) -> None:
+        """Note the first content, for the client and for what is known of the deployment."""
+        now_us = self.elapsed_us()
+        flight = self.flight
+        flight.first_event_us = self.ttft_us = now_us
+        flight.visit.first_content(now_us - flight.started_us, int(self.ledger.clock.mono_s() * 1_000_000))
+
+    def keep(self, parts: Mapping[str, Sequence[Kept]]) -> None:
+        """Keep what the client's dialect could not be given (trap S11)."""
+        if parts:
+            self.store.put(self.plan.call.key.tenant, parts)
 
     def fail(self, code: str, *, status: AttemptStatus = "error", outcome: Outcome = "failed") -> None:
         """Note that the upstream call, and with it the request, failed."""

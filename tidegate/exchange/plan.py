@@ -1,16 +1,19 @@
 """What is decided before a provider is called: whose call, which target, what it may cost, what to record."""
 
+import re
+from hashlib import blake2b
+
 import msgspec
 
-from tidegate.exchange.call import Call
-from tidegate.model.errors import ModelNotFound, PriceUnknown, WrongType
+from tidegate.exchange.call import Call, Headers
+from tidegate.model.errors import BadRequest, ModelNotFound, PriceUnknown, WrongType
 from tidegate.model.record import Decision, Hold, Measured, Who
 from tidegate.model.request import RequestFacts
 from tidegate.policy.attribute import attribute, header_values
 from tidegate.policy.estimate import Estimate, corrected, estimated
 from tidegate.policy.fingerprint import exact, prefixes
-from tidegate.services.deployments import Health
 from tidegate.services.features import Features, Fingerprints
+from tidegate.services.fleet import Fleet
 from tidegate.services.outbound import Outbound
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import State
@@ -21,6 +24,8 @@ from tidegate.wire.codec import Codec
 NO_OUTPUT = frozenset({"embeddings", "count_tokens"})
 DEFAULT_MODEL = "default"
 """The alias that a request without a model means, where the operator has made one."""
+MAX_TIMEOUT_S = 86_400
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 ASSUMED_OUTPUT_TOKENS = 4096
 """Held for the output of a call that sets no limit, until limits are learned."""
 
@@ -41,7 +46,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One call, decided. `outbounds` are tried in order while nothing has reached a provider.
 
     `raw_tokens` is the estimate of its prompt before any correction, `max_output_total` the output tokens to
-    hold for: the client's limit, or an assumed one, times the answers asked for.
+    hold for: the client's limit, or an assumed one, times the answers asked for. `timeout_s` is the client's
+    own limit for the whole call, in seconds since it arrived.
     """
 
     asked: Asked
@@ -54,18 +60,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     raw_tokens: int
     max_output_total: int
     decisions: tuple[Decision, ...]
+    timeout_s: float | None = None
 
 
 class Planner:
     """Turns a request into a plan, or raises the error that refuses it."""
 
     def __init__(
-        self, pseudonyms: Pseudonyms, calibrations: Calibrations, features: Features, health: Health
+        self, pseudonyms: Pseudonyms, calibrations: Calibrations, features: Features, fleet: Fleet
     ) -> None:
         self._pseudonyms = pseudonyms
         self._calibrations = calibrations
         self._features = features
-        self._health = health
+        self._fleet = fleet
         self._prints = Fingerprints()
 
     def read(self, call: Call, codec: Codec) -> Asked:
@@ -93,7 +100,9 @@ class Planner:
     def plan(self, asked: Asked, state: State) -> Plan:
         """Decide one call. Raises the TidegateError that refuses it."""
         facts, call = asked.facts, asked.call
-        outbounds = usable(state, self._health, call, facts.model)
+        found = usable(state, call, facts.model)
+        conversation = _conversation(asked) if len(found) > 1 else ""
+        outbounds, balanced = self._fleet.order(found, conversation)
         target = outbounds[0].deployment.model
         estimate = estimated(
             facts.parts,
@@ -112,7 +121,8 @@ class Planner:
             measured=_measured(asked, estimate, key, target),
             raw_tokens=estimate.raw,
             max_output_total=_output_total(facts),
-            decisions=(_route(facts.model, outbounds),),
+            decisions=(_route(facts.model, outbounds), *balanced),
+            timeout_s=timeout_of(call.headers),
         )
 
     def hold(self, plan: Plan, outbound: Outbound) -> Hold:
@@ -141,18 +151,18 @@ class Planner:
         )
 
 
-def usable(state: State, health: Health, call: Call, model: str) -> tuple[Outbound, ...]:
-    """The deployments that may take this call, healthy ones first; `default` answers for no model.
+def usable(state: State, call: Call, model: str) -> tuple[Outbound, ...]:
+    """The deployments that may take this call, in the operator's order; `default` answers for no model.
 
-    Raises ModelNotFound, ModelNotAllowed, Unsupported (another dialect), or Unavailable (no key set).
+    Raises ModelNotFound, ModelNotAllowed, Forbidden (another region), Unsupported (another dialect), or
+    Unavailable (no key set).
     """
     try:
-        found = state.ready(model or DEFAULT_MODEL, call.surface, call.key.models)
+        return state.ready(model or DEFAULT_MODEL, call.surface, call.key.models, call.key.region)
     except ModelNotFound:
         if model:
             raise
         raise WrongType("model: name a model, such as an alias or provider/model", param="model") from None
-    return health.in_order(found, call.at_us)
 
 
 def _route(model: str, outbounds: tuple[Outbound, ...]) -> Decision:
@@ -160,6 +170,28 @@ def _route(model: str, outbounds: tuple[Outbound, ...]) -> Decision:
     names = [outbound.name for outbound in outbounds]
     inputs: dict[str, str | int | None] = {"model": model, "candidates": ",".join(names[:8])}
     return Decision(name="route", inputs=inputs, result=names[0])
+
+
+def timeout_of(headers: Headers) -> float | None:
+    """The limit that a client sets for its whole call, in seconds; None without one. Raises BadRequest."""
+    for name, value in headers:
+        if name == b"tidegate-timeout":
+            text = value.decode("latin-1").strip()
+            if _SECONDS.fullmatch(text) and 0 < float(text) <= MAX_TIMEOUT_S:
+                return float(text)
+            raise BadRequest(
+                f"tidegate-timeout: expected seconds, more than 0 and at most {MAX_TIMEOUT_S}",
+                param="tidegate-timeout",
+            )
+    return None
+
+
+def _conversation(asked: Asked) -> str:
+    """A digest that the turns of one conversation share: its session, or how it began (trap R6)."""
+    if asked.who.session:
+        return asked.who.session
+    begun = asked.facts.first_user + asked.fingerprint.encode()
+    return blake2b(begun, digest_size=16).hexdigest() if asked.facts.first_user else ""
 
 
 def _output_total(facts: RequestFacts) -> int:

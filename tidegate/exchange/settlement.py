@@ -83,6 +83,9 @@ class _Closing:
         if error is not None and not isinstance(error, asyncio.CancelledError):
             journey.error_code = journey.error_code or "internal_error"
         settled = self._settlement.attempt(journey, otherwise=otherwise)
+        journey.flight.leave(int(journey.ledger.clock.mono_s() * 1_000_000))
+        if journey.admitted is not None:
+            journey.admitted.settle(settled)
         flight, edits = journey.flight, journey.edits
         journey.entry.close(
             End(
@@ -98,6 +101,7 @@ class _Closing:
                 ttft_us=journey.ttft_us,
                 duration_us=settled.ended_us,
                 bytes_out=journey.bytes_out,
+                decisions=tuple(journey.decisions),
             )
         )
 

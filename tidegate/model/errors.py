@@ -4,7 +4,10 @@ A message says what happened, with values, and what to do about it. It never hol
 a provider's secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+WAIT_WORTH_S = 60
+"""A longer wait is not one that a client should sit through."""
 
 
 class TidegateError(Exception):
@@ -12,13 +15,15 @@ class TidegateError(Exception):
 
     `status` is the HTTP status a client gets. `code` is stable and machine-readable. `kind` is the OpenAI
     error type; Anthropic's follows from the status. `param` is the path of the field at fault, where one is.
-    `retryable` becomes `x-should-retry` (trap K1). `retry_after_s` is set only where waiting helps.
+    `retryable` becomes `x-should-retry` (trap K1). `retry_after_s` is set only where waiting helps. `headers`
+    are further fields of the reply, such as the state of a limit.
     """
 
     status = 500
     code = "internal_error"
     kind = "server_error"
     retryable = False
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(
         self,
@@ -171,6 +176,17 @@ class RateLimited(TidegateError):
     code = "rate_limit_exceeded"
     kind = "rate_limit_error"
     retryable = True
+
+
+class SpendPaused(RateLimited):
+    """A key spends more in a minute than it may, or than is usual for it; its breaker is open."""
+
+    code = "spend_paused"
+
+    def __init__(self, message: str, *, wait_s: int | None) -> None:
+        soon = wait_s is not None and wait_s <= WAIT_WORTH_S
+        super().__init__(message, retry_after_s=wait_s if soon else None)
+        self.retryable = soon
 
 
 class HeadersTooLarge(TidegateError):

@@ -39,13 +39,14 @@ Admitted = Literal["closed", "probe", "refused"]
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When to open and for how long. A limit of 0 switches its rule off.
+    """When to open and for how long. A limit of 0 switches its rule off, `enabled` all of them.
 
     Shares are in thousandths and need `min_calls` within `window_us`. A call is slow when its first content
     took at least `slow_us`. `probes` and `successes` are at least 1. A probe out for `lost_probe_us` is taken
     for lost, and its place is free.
     """
 
+    enabled: bool = True
     last_calls: int = 5
     last_failures: int = 5
     window_us: int = 30 * SECOND_US
@@ -177,7 +178,8 @@ def on_result(
     breaker: Breaker, outcome: Outcome, now_us: int, policy: BreakerPolicy
 ) -> tuple[Breaker, BreakerEvent | None]:
     """Take in how an admitted call ended; each admission is reported once."""
-    if outcome.admission.epoch != breaker.epoch or outcome.admission.admitted == "refused":
+    stale = outcome.admission.epoch != breaker.epoch or outcome.admission.admitted == "refused"
+    if stale or not policy.enabled:
         return breaker, None
     match breaker.state:
         case "closed":

@@ -75,7 +75,7 @@ class ResiliencePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     base_us: int = SECOND_US // 4
     cap_us: int = 8 * SECOND_US
     patience_us: int = SECOND_US
-    max_wait_us: int = 20 * SECOND_US
+    max_wait_us: int = 2 * SECOND_US
     max_cooldown_us: int = 3600 * SECOND_US
     down_us: int = 5 * SECOND_US
     retry_unknown: bool = True

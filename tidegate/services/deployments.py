@@ -2,9 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -40,49 +38,6 @@ _LOOK_ALIKES = str.maketrans(
     "abekmhopctyxijsdhabeikvoptuxi------",
 )
 """Cyrillic, Greek and dash characters that look like the ASCII ones of a model's name."""
-
-
-class Named(Protocol):
-    """A deployment, or what was made of one."""
-
-    @property
-    def name(self) -> str:
-        """The deployment's name."""
-        ...
-
-
-N = TypeVar("N", bound=Named)
-
-
-@dataclass(slots=True)
-class Health:
-    """Which deployments are down, until when. Only names that are marked take room.
-
-    `_all_up_us` is a moment from which on every one of them is back.
-    """
-
-    _until_us: dict[str, int] = field(default_factory=dict)
-    _all_up_us: int = 0
-
-    def mark_down(self, name: str, until_us: int) -> None:
-        """Leave a deployment out until a moment (microseconds since the epoch); a later one wins."""
-        self._until_us[name] = max(until_us, self._until_us.get(name, 0))
-        self._all_up_us = max(until_us, self._all_up_us)
-
-    def mark_up(self, name: str) -> None:
-        """Take a deployment back at once."""
-        self._until_us.pop(name, None)
-
-    def is_up(self, name: str, now_us: int) -> bool:
-        """Tell whether a deployment may be tried first."""
-        return self._until_us.get(name, 0) <= now_us
-
-    def in_order(self, deployments: tuple[N, ...], now_us: int) -> tuple[N, ...]:
-        """Return the healthy ones in order; when none is, all of them, soonest back first."""
-        if now_us >= self._all_up_us:
-            return deployments
-        up = tuple(one for one in deployments if self.is_up(one.name, now_us))
-        return up or tuple(sorted(deployments, key=lambda one: self._until_us[one.name]))
 
 
 class Deployments:

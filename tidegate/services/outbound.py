@@ -1,11 +1,14 @@
 """A deployment made ready to call: its addresses, headers and secret, worked out once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from tidegate.model.provider import Deployment, Provider, StreamUsage, Target
+from tidegate.model.message import TargetTraits
+from tidegate.model.provider import Capabilities, Deployment, Provider, StreamUsage, Target
 from tidegate.model.request import Surface
-from tidegate.providers.catalog import stream_usage
+from tidegate.policy.resilience import Place
+from tidegate.providers.catalog import capabilities, model_row, stream_usage
+from tidegate.providers.traits import traits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,9 @@ class Outbound:
     `problem` says why it cannot be called (a key that is not set); empty when it can. `client_headers` are
     those of a client that go through. `target` is the deployment as a record names it, `asked_model` the
     model it stands for; the streams of `asks_usage` tell their usage only where it is asked for (trap S2).
+    `through` maps each surface of a client to the one that is called for it: itself, or that of another
+    dialect. `abilities` is what the model takes, `traits` the same in the words of a translation; `place` is
+    what a decision after a failure knows of it.
     """
 
     deployment: Deployment
@@ -28,6 +34,10 @@ class Outbound:
     target: Target = field(init=False)
     asked_model: str = field(init=False)
     asks_usage: frozenset[Surface] = field(init=False)
+    through: Mapping[Surface, Surface] = field(init=False)
+    abilities: Capabilities = field(init=False)
+    traits: TargetTraits = field(init=False)
+    place: Place = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out what follows from the deployment and its provider."""
@@ -41,6 +51,24 @@ class Outbound:
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "asked_model", asked)
         object.__setattr__(self, "asks_usage", frozenset(asks))
+        object.__setattr__(self, "through", _through(self.urls))
+        object.__setattr__(self, "abilities", capabilities(provider, asked))
+        object.__setattr__(self, "traits", traits_of(provider, asked))
+        row = model_row(provider, asked)
+        context_tokens = row.context_tokens if row is not None else None
+        wallet = f"{provider.name}:{one.secret or one.base_url}"
+        place = Place(name=one.name, wallet=wallet, model=asked, context_tokens=context_tokens)
+        object.__setattr__(self, "place", place)
+
+
+def _through(spoken: Collection[Surface]) -> dict[Surface, Surface]:
+    """Which surface is called for a client's: chat and messages stand in for each other."""
+    through: dict[Surface, Surface] = {surface: surface for surface in spoken}
+    if "messages" in spoken:
+        through.setdefault("chat", "messages")
+    if "chat" in spoken:
+        through.setdefault("messages", "chat")
+    return through
 
 
 def _stream_usage(deployment: Deployment, provider: Provider, model: str, surface: Surface) -> StreamUsage:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.config.secret import Secret
-from tidegate.model.errors import ConfigError, Unavailable, Unsupported
+from tidegate.model.errors import ConfigError, Forbidden, Unavailable
 from tidegate.model.provider import Deployment, Provider
 from tidegate.model.request import Surface
+from tidegate.policy.residency import satisfies
 from tidegate.providers.auth import headers_for, url_for
 from tidegate.providers.catalog import surfaces
-from tidegate.services.deployments import Deployments, Health
+from tidegate.services.deployments import Deployments
 from tidegate.services.keys import Keyring
 from tidegate.services.outbound import Outbound
 from tidegate.services.pricebook import PriceBook
@@ -30,41 +31,45 @@ class State:
     prices: Pricing
     refuse_unpriced: bool
     secrets: tuple[str, ...] = field(repr=False)
-    _ready: dict[tuple[str, Surface, tuple[str, ...] | None], tuple[Outbound, ...]] = field(
+    _ready: dict[tuple[str, Surface, tuple[str, ...] | None, str], tuple[Outbound, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def ready(
-        self, model: str, surface: Surface, allowed: tuple[str, ...] | None = None
+        self, model: str, surface: Surface, allowed: tuple[str, ...] | None = None, region: str = ""
     ) -> tuple[Outbound, ...]:
         """The deployments that can take a call, in the operator's order, for a key that may use `allowed`.
 
-        Raises ModelNotFound, ModelNotAllowed, Unsupported (none speaks the surface), or Unavailable (no key
-        set). An answer is worked out once and remembered, a refusal is not.
+        A key bound to a `region` gets those alone that are promised to stay in it. Raises ModelNotFound,
+        ModelNotAllowed, Forbidden (none in the region), Unsupported (none speaks the surface, nor a dialect
+        it can be translated to), or Unavailable (no key set). An answer is worked out once and remembered,
+        a refusal is not.
         """
-        asked = (model, surface, allowed)
+        asked = (model, surface, allowed, region)
         found = self._ready.get(asked)
         if found is None:
             if len(self._ready) >= MAX_REMEMBERED:
                 self._ready.clear()
-            found = self._ready[asked] = self._work_out(model, surface, allowed)
+            found = self._ready[asked] = self._work_out(model, surface, allowed, region)
         return found
 
     def _work_out(
-        self, model: str, surface: Surface, allowed: tuple[str, ...] | None
+        self, model: str, surface: Surface, allowed: tuple[str, ...] | None, region: str
     ) -> tuple[Outbound, ...]:
-        speaking: list[Outbound] = []
-        refusal: Unsupported | None = None
-        for deployment in self.deployments.resolve(model, allowed):
-            try:
-                self.deployments.supports(deployment, surface)
-            except Unsupported as error:
-                refusal = refusal or error
-            else:
-                speaking.append(self.outbound(deployment))
-        if refusal is not None and not speaking:
-            raise refusal
-        found = tuple(outbound for outbound in speaking if not outbound.problem)
+        every = tuple(self.outbound(one) for one in self.deployments.resolve(model, allowed))
+        here = tuple(
+            one for one in every if satisfies(one.deployment.residency, one.deployment.jurisdiction, region)
+        )
+        if not here:
+            raise Forbidden(
+                f"This key is bound to the region {region!r}, and no deployment of this model is promised to "
+                "stay there. Ask for another model, or have a deployment's residency stated.",
+                param="model",
+            )
+        speaking = tuple(one for one in here if surface in one.through)
+        if not speaking:
+            self.deployments.supports(here[0].deployment, surface)  # words the refusal
+        found = tuple(one for one in speaking if not one.problem)
         if not found:
             raise Unavailable(speaking[0].problem)
         return found
@@ -76,11 +81,10 @@ class State:
 
 
 class Current:
-    """The state in force, and which deployments are down. `state` is None until the first snapshot."""
+    """The state in force; `state` is None until the first snapshot."""
 
     def __init__(self) -> None:
         self.state: State | None = None
-        self.health = Health()
 
 
 def state_of(

@@ -16,6 +16,7 @@ def refusal_headers(error: TidegateError, request_id: str) -> Headers:
         (b"x-request-id", ident),
         (b"request-id", ident),
     ]
+    headers.extend(error.headers)
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(error.retry_after_s).encode()))
     return headers
