@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from typing import get_args
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -22,6 +22,7 @@ from tidegate.policy.breaker import (
     on_result,
     reset,
     verdict_of,
+    with_successes,
 )
 from tidegate.policy.resilience import Failure, TransportFailure
 
@@ -366,3 +367,26 @@ class Calls(RuleBasedStateMachine):
 
 TestCalls = Calls.TestCase
 TestCalls.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+@given(st.integers(1, 40), st.lists(st.sampled_from(["ok", "failed"]), max_size=20), st.integers(0, 90 * S))
+def test_answers_counted_together_are_as_if_each_had_been_reported(
+    count: int, before: list[Verdict], now_us: int
+) -> None:
+    policy = BreakerPolicy(last_calls=7, last_failures=0, failure_permille=0)
+    breaker = Breaker()
+    for verdict in before:
+        breaker, _ = on_result(breaker, Outcome(Admission("closed"), verdict), 0, policy)
+    one_by_one = breaker
+    for _ in range(count):
+        one_by_one, _ = on_result(one_by_one, Outcome(Admission("closed"), "ok"), now_us, policy)
+    assert with_successes(breaker, count, now_us, policy) == one_by_one
+
+
+def test_a_breaker_switched_off_never_opens() -> None:
+    policy = BreakerPolicy(enabled=False)
+    breaker = Breaker()
+    for verdict in ("failed", "key", "money") * 10:
+        breaker, event = on_result(breaker, Outcome(Admission("closed"), verdict), 0, policy)  # type: ignore[arg-type]
+        assert event is None
+    assert admits(breaker, 0, policy) == "closed"

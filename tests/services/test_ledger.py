@@ -109,8 +109,12 @@ def test_an_attempt_settles_the_one_before_it() -> None:  # trap M7
     entry = begin(here)
     entry.attempt(1, Settled(status="unreachable", sent="no"), TARGET, HOLD, "upstream_unreachable")
     entry.progress(1, 1000, 4000)
-    asyncio.run(entry.written())
-    asyncio.run(entry.synced())
+
+    async def waits() -> None:
+        await entry.written()
+        await entry.synced()
+
+    asyncio.run(waits())
     attempt, progress = memory.records[1:]
     assert isinstance(attempt, Attempt)
     assert isinstance(progress, Progress)

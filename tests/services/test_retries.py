@@ -10,8 +10,8 @@ def test_each_deployment_has_a_budget_of_its_own() -> None:  # trap K8
     assert not budgets.retried("a", 0)
     assert not budgets.has_retry("a", 0)
     assert budgets.has_retry("b", 0)
-    budgets.requested("a", 0)
-    budgets.requested("a", 0)
+    budgets.requested("a")
+    budgets.requested("a")
     assert budgets.retried("a", 0)
 
 

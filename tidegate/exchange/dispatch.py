@@ -73,7 +73,7 @@ class Dispatcher:
     def launch(self, plan: Plan) -> Flight:
         """The first upstream call of a plan, held for and ready to go. Raises the error that refuses it."""
         flight = self._prepared(plan, plan.outbounds)
-        self._fleet.retries.requested(flight.outbound.name, self._fleet.now_us())
+        self._fleet.retries.requested(flight.outbound.name)
         return flight
 
     async def dispatch(self, journey: Journey) -> None:

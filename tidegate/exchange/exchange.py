@@ -11,10 +11,10 @@ from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, Unavailable
 from tidegate.model.record import Begin
 from tidegate.services.kept import KeptParts
-from tidegate.services.ledger import Entry, Ledger
+from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Admitted, Limiter
 from tidegate.services.pseudonyms import who_of
-from tidegate.services.state import Current
+from tidegate.services.state import Current, State
 from tidegate.wire.registry import CODECS
 
 
@@ -44,18 +44,23 @@ class Exchange:
         """Answer one call. Every way out leaves one settled record."""
         codec = CODECS[call.surface]
         asked: Asked | None = None
+        flight: Flight | None = None
+        admitted: Admitted | None = None
         try:
             asked = self._planner.read(call, codec)
-            if self._current.state is None:
-                raise Unavailable("Tidegate has no configuration yet; try again.", retry_after_s=1)
-            plan = self._planner.plan(asked, self._current.state)
-            admitted = self._admit(plan)
-            flight = self._launched(plan, admitted)
-            entry = self._begin(plan, flight, admitted)
+            plan = self._planner.plan(asked, self._state())
+            if not self._limiter.limits_nothing:
+                admitted = self._admit(plan)
+            flight = self._dispatcher.launch(plan)
+            entry = self._ledger.begin(self._record(plan, flight))
         except TidegateError as error:
+            self._let_go(flight, admitted)
             self._refused(call, asked, error)
             await send_refusal(client, codec, error, call.id)
             return
+        except BaseException:
+            self._let_go(flight, admitted)
+            raise
         journey = Journey(plan, entry, client, self._ledger, self._kept, flight, admitted)
         try:
             with self._settlement.closes(journey):
@@ -79,6 +84,11 @@ class Exchange:
             plan = journey.plan
             journey.bytes_out = await send_refusal(journey.client, plan.codec, error, plan.call.id)
 
+    def _state(self) -> State:
+        if self._current.state is None:
+            raise Unavailable("Tidegate has no configuration yet; try again.", retry_after_s=1)
+        return self._current.state
+
     def _admit(self, plan: Plan) -> Admitted | None:
         """Let the call in by the limits of all its scopes, or of none."""
         call, first = plan.call, plan.outbounds[0]
@@ -91,23 +101,12 @@ class Exchange:
             tokens=plan.raw_tokens + plan.max_output_total,
         )
 
-    def _launched(self, plan: Plan, admitted: Admitted | None) -> Flight:
-        try:
-            return self._dispatcher.launch(plan)
-        except BaseException:
-            if admitted is not None:
-                admitted.leave()
-            raise
-
-    def _begin(self, plan: Plan, flight: Flight, admitted: Admitted | None) -> Entry:
-        ledger = self._ledger
-        try:
-            return ledger.begin(self._record(plan, flight))
-        except BaseException:
-            flight.leave(int(ledger.clock.mono_s() * 1_000_000))
-            if admitted is not None:
-                admitted.leave()
-            raise
+    def _let_go(self, flight: Flight | None, admitted: Admitted | None) -> None:
+        """Give back what a call took that never began."""
+        if flight is not None:
+            flight.leave(int(self._ledger.clock.mono_s() * 1_000_000))
+        if admitted is not None:
+            admitted.leave()
 
     def _record(self, plan: Plan, flight: Flight) -> Begin:
         facts, call = plan.facts, plan.call

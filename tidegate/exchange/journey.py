@@ -132,10 +132,10 @@ class Journey:
 
     def shown(self) -> None:
         """Note the first content, for the client and for what is known of the deployment."""
-        now_us = self.elapsed_us()
-        flight = self.flight
-        flight.first_event_us = self.ttft_us = now_us
-        flight.visit.first_content(now_us - flight.started_us, int(self.ledger.clock.mono_s() * 1_000_000))
+        flight, now_s = self.flight, self.ledger.clock.mono_s()
+        took_us = int((now_s - self.plan.call.started_s) * 1_000_000)
+        flight.first_event_us = self.ttft_us = took_us
+        flight.visit.first_content(took_us - flight.started_us, int(now_s * 1_000_000))
 
     def keep(self, parts: Mapping[str, Sequence[Kept]]) -> None:
         """Keep what the client's dialect could not be given (trap S11)."""

@@ -192,6 +192,24 @@ def on_result(
             assert_never(breaker.state)
 
 
+def with_successes(breaker: Breaker, count: int, now_us: int, policy: BreakerPolicy) -> Breaker:
+    """Return a closed breaker after `count` quick answers of one slice, as if each had been reported."""
+    if breaker.state != "closed" or not policy.enabled:
+        return breaker
+    slot = slot_of(now_us, policy)
+    buckets = _with_call(breaker.buckets, slot, failed=False, slow=False)
+    *kept, last = buckets
+    last = Bucket(slot, last.calls + count - 1, last.failures, last.slow)
+    mask = (1 << policy.last_calls) - 1
+    history = breaker.history << min(count, policy.last_calls) & mask
+    return _replace(breaker, buckets=(*kept, last), history=history)
+
+
+def slot_of(now_us: int, policy: BreakerPolicy) -> int:
+    """Return the slice of the window that a moment is in."""
+    return now_us // _slice_us(policy)
+
+
 def reset(breaker: Breaker, now_us: int) -> tuple[Breaker, BreakerEvent | None]:
     """Close a breaker by hand; what it had counted is forgotten."""
     event = None if breaker.state == "closed" else BreakerEvent(kind="closed", by="operator")

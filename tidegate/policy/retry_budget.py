@@ -26,14 +26,14 @@ def full_budget(now_us: int, policy: RetryBudgetPolicy) -> RetryBudget:
     return RetryBudget(policy.capacity * 1000, now_us)
 
 
-def with_request(budget: RetryBudget, now_us: int, policy: RetryBudgetPolicy) -> RetryBudget:
-    """Return the budget after a first attempt.
+def with_request(budget: RetryBudget, now_us: int, policy: RetryBudgetPolicy, count: int = 1) -> RetryBudget:
+    """Return the budget after `count` first attempts.
 
     In any span of T seconds with N first attempts there are at most `capacity` + `floor` * T / `floor_us` +
     N * `ratio_permille` / 1000 retries (trap K8). A clock that goes back adds nothing and takes nothing.
     """
     filled = _filled(budget, now_us, policy)
-    left_milli = min(filled.left_milli + policy.ratio_permille, policy.capacity * 1000)
+    left_milli = min(filled.left_milli + count * policy.ratio_permille, policy.capacity * 1000)
     return RetryBudget(left_milli, filled.at_us)
 
 

@@ -17,6 +17,8 @@ from tidegate.policy.breaker import (
     enter,
     on_result,
     reset,
+    slot_of,
+    with_successes,
 )
 from tidegate.policy.spend_breaker import (
     NEW,
@@ -37,6 +39,17 @@ BUSY_US = 1_000_000
 _CLOSED = Breaker()
 
 
+class _Quick:
+    """Good answers of one slice, not yet taken in."""
+
+    __slots__ = ("at_us", "count", "slot")
+
+    def __init__(self, slot: int, at_us: int) -> None:
+        self.slot = slot
+        self.at_us = at_us
+        self.count = 1
+
+
 class Breakers:
     """A breaker for each deployment, closed until it is seen to fail.
 
@@ -55,23 +68,29 @@ class Breakers:
         self._on_event = on_event
         self._max = max_breakers
         self._breakers: OrderedDict[str, Breaker] = OrderedDict()
+        self._quick: dict[str, _Quick] = {}
 
     def __len__(self) -> int:
         return len(self._breakers)
 
     def state(self, name: str) -> State:
         """Return the state to show an operator."""
-        return self._of(name).state
+        return self._breakers.get(name, _CLOSED).state
 
     def back_us(self, name: str, now_us: int) -> int:
         """Return how long a deployment refuses calls, for balancing; 0 where one may go, also as a probe."""
-        breaker = self._of(name)
+        breaker = self._breakers.get(name, _CLOSED)
+        if breaker.state == "closed":
+            return 0
         if admits(breaker, now_us, self.policy) != "refused":
             return 0
         return back_us(breaker, now_us) or BUSY_US
 
     def enter(self, name: str, now_us: int) -> "Passage | None":
         """Let a call through, None where the breaker refuses it."""
+        known = self._breakers.get(name, _CLOSED)
+        if known.state == "closed":
+            return Passage(self, name, Admission("closed", known.epoch, now_us))
         breaker, admission, event = enter(self._of(name), now_us, self.policy)
         if admission.admitted == "refused":
             return None
@@ -83,6 +102,24 @@ class Breakers:
         breaker, event = on_result(self._of(name), outcome, now_us, self.policy)
         self._keep(name, breaker, event)
 
+    def succeeded(self, name: str, admission: Admission, took_us: int | None, now_us: int) -> None:
+        """Take in a good answer. Those of one slice are counted together: there are so many of them."""
+        policy, known = self.policy, self._breakers.get(name, _CLOSED)
+        slow = policy.slow_us and took_us is not None and took_us >= policy.slow_us
+        if slow or known.state != "closed" or known.epoch != admission.epoch:
+            self.report(name, Outcome(admission, "ok", took_us), now_us)
+            return
+        quick = self._quick.get(name)
+        slot = slot_of(now_us, policy)
+        if quick is not None and quick.slot == slot:
+            quick.count += 1
+            return
+        if quick is not None:
+            self._of(name)
+        elif len(self._quick) >= self._max:
+            self._of(next(iter(self._quick)))
+        self._quick[name] = _Quick(slot, now_us)
+
     def epoch(self, name: str) -> int:
         """Return the epoch of calls that are let through now."""
         return self._of(name).epoch
@@ -93,7 +130,14 @@ class Breakers:
         self._keep(name, breaker, event)
 
     def _of(self, name: str) -> Breaker:
-        return self._breakers.get(name, _CLOSED)
+        """The breaker of a deployment, the good answers that were counted apart taken in."""
+        known = self._breakers.get(name, _CLOSED)
+        quick = self._quick.pop(name, None)
+        if quick is None:
+            return known
+        known = with_successes(known, quick.count, quick.at_us, self.policy)
+        self._keep(name, known, None)
+        return known
 
     def _keep(self, name: str, breaker: Breaker, event: BreakerEvent | None) -> None:
         self._breakers[name] = breaker
@@ -141,6 +185,9 @@ class Passage:
             return
         self._over = True
         admission, content_us = self._admission, self._content_us
+        if verdict == "ok" and not self._was_probe:
+            self._breakers.succeeded(self._name, admission, content_us, now_us)
+            return
         if self._was_probe:
             content_us = None
             if self._breakers.epoch(self._name) == admission.epoch + 1:

@@ -28,26 +28,28 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     sticky: bool = True
 
 
-class Visit:
-    """One call at a deployment, for its breaker and, where calls are spread by it, its latency."""
+class TimedPassage:
+    """One call at a deployment whose latency matters: calls are spread by it."""
 
     __slots__ = ("_passage", "_running")
 
-    def __init__(self, passage: Passage, running: Running | None) -> None:
+    def __init__(self, passage: Passage, running: Running) -> None:
         self._passage = passage
         self._running = running
 
     def first_content(self, took_us: int, now_us: int) -> None:
-        """Take in that content came, `took_us` after the call went out."""
+        """See Passage."""
         self._passage.first_content(took_us, now_us)
-        if self._running is not None:
-            self._running.first_content(took_us, now_us)
+        self._running.first_content(took_us, now_us)
 
     def end(self, verdict: Verdict, now_us: int) -> None:
-        """Take in how the call ended; a second time does nothing."""
+        """See Passage."""
         self._passage.end(verdict, now_us)
-        if self._running is not None:
-            self._running.end()
+        self._running.end()
+
+
+Visit = Passage | TimedPassage
+"""One call at a deployment, from when it was let through to its end."""
 
 
 class Fleet:
@@ -67,12 +69,12 @@ class Fleet:
         """The time of all that is known here."""
         return int(self._clock.mono_s() * SECOND_US)
 
-    def enter(self, name: str) -> "Visit | None":
+    def enter(self, name: str) -> Visit | None:
         """Let a call through to a deployment; None where its breaker is open."""
-        passage = self.breakers.enter(name, self.now_us())
-        if passage is None:
-            return None
-        return Visit(passage, self.latencies.start(name) if self.policies.balance == "latency" else None)
+        passage = self.breakers.enter(name, int(self._clock.mono_s() * SECOND_US))
+        if passage is None or self.policies.balance != "latency":
+            return passage
+        return TimedPassage(passage, self.latencies.start(name))
 
     def cool(self, name: str, for_us: int) -> None:
         """Pass a deployment over for a while, where another can take its place; the longest wish wins."""

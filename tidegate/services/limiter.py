@@ -56,6 +56,7 @@ class Limiter:
         self._limits = limits
         self._spending = spending
         self._clock = clock
+        self.limits_nothing = not limits.scopes and not spending.rules
         self._rates = Rates()
         self._spends = SpendBreakers(on_event=on_spend)
 

@@ -19,10 +19,13 @@ class RetryBudgets:
         self.policy = policy
         self._max_budgets = max_budgets
         self._budgets: dict[str, RetryBudget] = {}
+        self._requests: dict[str, int] = {}
 
-    def requested(self, name: str, now_us: int) -> None:
-        """Take in that a deployment gets the first attempt of a request."""
-        self._keep(name, with_request(self._of(name, now_us), now_us, self.policy))
+    def requested(self, name: str) -> None:
+        """Take in that a deployment gets the first attempt of a request; counted up until one fails."""
+        requests = self._requests
+        if name in requests or len(requests) < self._max_budgets:
+            requests[name] = requests.get(name, 0) + 1
 
     def has_retry(self, name: str, now_us: int) -> bool:
         """Tell whether one more retry may go to a deployment."""
@@ -38,7 +41,12 @@ class RetryBudgets:
         return len(self._budgets)
 
     def _of(self, name: str, now_us: int) -> RetryBudget:
-        return self._budgets.get(name) or full_budget(now_us, self.policy)
+        budget = self._budgets.get(name) or full_budget(now_us, self.policy)
+        count = self._requests.pop(name, 0)
+        if count:
+            budget = with_request(budget, now_us, self.policy, count)
+            self._keep(name, budget)
+        return budget
 
     def _keep(self, name: str, budget: RetryBudget) -> None:
         if name not in self._budgets and len(self._budgets) >= self._max_budgets:
