@@ -223,14 +223,9 @@ def test_exchanges_are_counted_and_those_left_by_the_client_too() -> None:
         broken(running, {"hang_after": 1}, limits=SHORT, stream=True)
         broken(running, {"hang_after": 0}, limits=SHORT)
     stats = json.loads(running.app.stats.counts())
-    assert stats == {
-        "requests": 3,
-        "open": 0,
-        "open_streams": 0,
-        "aborted": 2,
-        "completed": 1,
-        "paths": {"/v1/chat/completions": 3},
-    }
+    names = ("requests", "open", "open_streams", "aborted", "completed")
+    assert [stats[name] for name in names] == [3, 0, 0, 2, 1]
+    assert stats["paths"] == {"/v1/chat/completions": 3}
 
 
 def test_the_header_wins_over_the_name_and_the_name_over_the_text() -> None:

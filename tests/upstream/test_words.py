@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.upstream.prompt_cache import BLOCK_BYTES, BLOCK_TOKENS, PromptCache
 from tidegate.upstream.words import IMAGE_TOKENS, MAX_ITEMS, count_input, instance, pieces, prose
 
 
@@ -57,20 +56,3 @@ def test_a_schema_that_contains_itself_has_a_bounded_instance() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}, "n": {"type": "integer"}}}
     assert str(instance({"$ref": "#/$defs/node", "$defs": {"node": node}}, 1)).count("next") < 12
     assert len(instance({"type": "array", "minItems": 10**9, "items": {"const": 0}}, 1)) == MAX_ITEMS
-
-
-def test_the_cache_reads_whole_blocks_of_the_longest_prefix_seen() -> None:
-    cache = PromptCache()
-    first = bytes(BLOCK_BYTES) + b"a" * BLOCK_BYTES
-    assert cache.look("m", first) == (0, 2 * BLOCK_TOKENS)
-    assert cache.look("m", first + b"tail") == (2 * BLOCK_TOKENS, 0)
-    assert cache.look("m", bytes(BLOCK_BYTES) + b"b" * BLOCK_BYTES) == (BLOCK_TOKENS, BLOCK_TOKENS)
-    assert cache.look("other", first) == (0, 2 * BLOCK_TOKENS)
-    assert cache.look("m", b"short") == (0, 0)
-
-
-def test_the_cache_forgets_the_oldest() -> None:
-    cache = PromptCache(limit=1)
-    cache.look("m", b"a" * BLOCK_BYTES)
-    cache.look("m", b"b" * BLOCK_BYTES)
-    assert cache.look("m", b"a" * BLOCK_BYTES) == (0, BLOCK_TOKENS)

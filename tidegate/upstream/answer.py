@@ -1,7 +1,7 @@
 """What was asked and what is answered, free of any dialect."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,7 +29,8 @@ class Ask:
     """One request. `prompt` is the JSON that counts as input, oldest first; `text` the last user message.
 
     `tool_choice`: a tool's name, `required`, `auto` or `none`. `answered`: the last turn brings a tool's
-    result. `marks`: the client marked what to cache. `own`: what only the surface's renderer reads.
+    result. `prefill`: the last turn is the assistant's. `cache`: how the surface's provider caches a prompt.
+    `own`: what only the surface's renderer reads.
     """
 
     model: str
@@ -43,8 +44,14 @@ class Ask:
     schema: Any = None
     include_usage: bool = False
     reasons: bool = False
-    marks: bool = False
+    prefill: bool = False
+    cache: Literal["auto", "marks"] = "auto"
     own: Any = None
+
+    @property
+    def input(self) -> int:
+        """The tokens of the prompt."""
+        return count_input(self.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,11 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """One reply. `finish`: stop, length or tools. `cache_*` are parts of `input`, `reasoning` of `output`."""
+    """One reply. `finish`: stop, length or tools. `tokens` are the text's deltas.
+
+    `cache_read` and `cache_write` are parts of `input`, `cache_write_1h` of the latter, `reasoning` of
+    `output`.
+    """
 
     id: str
     created_s: int
@@ -69,6 +80,7 @@ class Answer:
     input: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    cache_write_1h: int = 0
     reasoning: int = 0
     output: int = 0
 
@@ -94,11 +106,15 @@ def answer(ask: Ask, script: Script, *, id_: str, model: str, created_s: int, ou
         text = msgspec.json.encode(instance(ask.schema, number)).decode()
     else:
         text = prose(ask.text, wanted)
+        if script.breaks_at("utf8") or "utf8" in (script.end_after, script.stall_after):
+            text = text.replace("e", "\u00e9").replace("o", "\u4e16")
     tokens, finish = pieces(text), "tools" if calls else "stop"
     if ask.limit is not None and len(tokens) + reasoning > ask.limit:
         reasoning = min(reasoning, ask.limit)
         tokens, finish = tokens[: ask.limit - reasoning], "length"
     spoken = len(tokens) + sum(len(pieces(call.arguments)) for call in calls)
+    if script.delta_chars is not None:
+        tokens = pieces("".join(tokens), script.delta_chars)
     return Answer(
         id=id_,
         created_s=created_s,
@@ -106,7 +122,7 @@ def answer(ask: Ask, script: Script, *, id_: str, model: str, created_s: int, ou
         tokens=tokens,
         calls=calls,
         finish=finish,
-        input=count_input(ask.prompt),
+        input=ask.input,
         reasoning=reasoning,
         output=spoken + reasoning,
     )
@@ -121,12 +137,19 @@ def _calls(ask: Ask, script: Script, number: int, id_: str) -> list[Call]:
     if not wanted and ask.tools:
         if ask.tool_choice in schemas:
             wanted = [(ask.tool_choice, None)]
-        elif ask.tool_choice == "required":
+        elif ask.tool_choice == "required" or _in_a_call(script):
             wanted = [(ask.tools[0].name, None)]
         else:
             wanted = [(name, None) for name in schemas if name in ask.text][:1]
+    if not wanted and _in_a_call(script):
+        wanted = [("scripted_tool", {"scripted": "arguments that are cut"})]
     calls = []
     for index, (name, arguments) in enumerate(wanted):
         given = instance(schemas.get(name) or ANY_OBJECT, number) if arguments is None else arguments
         calls.append(Call(f"{id_}{index}", name, msgspec.json.encode(given).decode()))
     return calls
+
+
+def _in_a_call(script: Script) -> bool:
+    """Whether the script wants something to happen inside a call's arguments, so that there has to be one."""
+    return script.breaks_at("tool") or "tool" in (script.end_after, script.stall_after)

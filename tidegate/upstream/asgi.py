@@ -2,27 +2,28 @@
 
 import time
 from itertools import count
-from typing import Any
-
-import msgspec
+from urllib.parse import parse_qs
 
 from tidegate.upstream.answer import Answer, Ask, AskError, answer
 from tidegate.upstream.asgi_types import Receive, Scope, Send
 from tidegate.upstream.chat import CHAT, COMPLETIONS
 from tidegate.upstream.client import Client
-from tidegate.upstream.dialect import Surface, openai_error
+from tidegate.upstream.control import Control, read_body
+from tidegate.upstream.dialect import Stream, Surface
 from tidegate.upstream.embeddings import EMBEDDINGS
-from tidegate.upstream.faults import steps
+from tidegate.upstream.faults import gzip_bomb
 from tidegate.upstream.messages import COUNT_TOKENS, MESSAGES
-from tidegate.upstream.prompt_cache import PromptCache
+from tidegate.upstream.prompt_cache import AUTOMATIC, PromptCache, Rules
+from tidegate.upstream.replies import Whole, head_lines, instead, trouble
 from tidegate.upstream.responses import RESPONSES
-from tidegate.upstream.script import Script, ScriptError, find
+from tidegate.upstream.scenario import Scenario
+from tidegate.upstream.script import PLAIN, Script, ScriptError, find, parse
 from tidegate.upstream.sending import Exchange, send_json
 from tidegate.upstream.settings import Settings
-from tidegate.upstream.stats import Stats
+from tidegate.upstream.stats import Record, Stats
+from tidegate.upstream.usage import bill
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-CREATED_S = 1767225600
 SURFACES = {
     "/chat/completions": CHAT,
     "/completions": COMPLETIONS,
@@ -31,15 +32,23 @@ SURFACES = {
     "/messages/count_tokens": COUNT_TOKENS,
     "/messages": MESSAGES,
 }
+MARKED = Rules(marked=True)
 
 
 class Upstream:
-    """Answers the routes of three dialects under `/v1` or any other prefix, such as Azure's."""
+    """Answers the routes of three dialects under `/v1` or any other prefix, such as Azure's.
+
+    Raises ScriptError where the settings' scripts are none.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.stats = Stats(settings.keep_requests)
+        self.scenario = Scenario()
+        if settings.scripts:
+            self.scenario.add(settings.scripts)
         self._cache = PromptCache()
+        self._control = Control(settings, self.stats, self.scenario, self._cache)
         self._ids = count(1)
         self._surfaces: dict[str, Surface] = {f"/v1{path}": surface for path, surface in SURFACES.items()}
 
@@ -50,104 +59,116 @@ class Upstream:
         path = scope["path"]
         surface = self._surfaces.get(path) or _by_suffix(path)
         if surface is None or scope["method"] != "POST":
-            await self._other(path, scope, send)
+            await self._control.respond(path, scope, receive, send)
             return
-        body = await _body(receive)
+        client = Client(receive)
+        own = _own(scope)
+        if (own or not self.scenario.idle) and (unread := self._unread(own, path)) is not None:
+            with self.stats.exchange(path, scope["headers"], b"", client) as record:
+                record.whole = bool(await Exchange(scope, client, send, unread).begin(0))
+            return
+        body = await read_body(receive, MAX_BODY_BYTES)
         if body is None:
             await send_json(send, 413, surface.error(413, "the body is over 64 MB or was cut", {}))
             return
-        client = Client(receive)
         with self.stats.exchange(path, scope["headers"], body, client) as record:
-            record.whole = await self._serve(surface, scope, body, client, send)
+            try:
+                ask = surface.read(body)
+                record.model, script = find(own, ask.model, ask.text)
+            except (AskError, ScriptError) as error:
+                record.status, record.whole = 400, True
+                await send_json(send, 400, surface.error(400, str(error), {}))
+                return
+            if script is PLAIN and not self.scenario.idle:
+                script = self.scenario.take(record.model, path)
+            exchange = Exchange(scope, client, send, script, head_lines(surface, script))
+            record.whole = await self._reply(surface, ask, body, exchange, record)
 
-    async def _serve(self, surface: Surface, scope: Scope, body: bytes, client: Client, send: Send) -> bool:
-        """Answer one call; return whether the reply is whole."""
+    def _unread(self, own: str, path: str) -> Script | None:
+        """Return the script that breaks this call's connection before its body is read, if there is one."""
+        if not own:
+            return self.scenario.take_unread(path)
         try:
-            ask = surface.read(body)
-            header = next((value for name, value in scope["headers"] if name == b"x-script"), b"")
-            model, script = find(header.decode("latin-1"), ask.model, ask.text)
-        except (AskError, ScriptError) as error:
-            await send_json(send, 400, surface.error(400, str(error), {}))
-            return True
-        exchange = Exchange(scope, client, send, script)
-        early = await exchange.begin(self.settings.latency_ms)
-        if early is not None:
-            return early
-        if script.body is not None:
-            return await exchange.plain(script.body.encode())
-        if script.status >= 400:
-            text = f"scripted status {script.status}"
-            return await exchange.plain(surface.error(script.status, text, script.error))
-        said = self._answer(surface, ask, model, script)
-        if not ask.stream or surface.stream is None:
-            return await exchange.plain(surface.plain(ask, said, script))
-        trouble = surface.error_event("scripted error", script.error)
-        out = steps(surface.stream(ask, said, script), script, trouble)
-        self.stats.open_streams += 1
-        try:
-            return await exchange.stream(out, self.settings.tokens_per_second)
-        finally:
-            self.stats.open_streams -= 1
+            script = parse(own)
+        except ScriptError:
+            return None
+        return script if script.breaks_at("reading") else None
 
-    def _answer(self, surface: Surface, ask: Ask, model: str, script: Script) -> Answer:
+    async def _reply(
+        self, surface: Surface, ask: Ask, raw: bytes, exchange: Exchange, record: Record
+    ) -> bool:
+        """Answer one call, or do what comes instead, and bill it on every way out."""
+        script = exchange.script
+        whole = instead(surface, ask, script, raw)
+        if whole is not None:
+            try:
+                early = await exchange.begin(self.settings.latency_ms)
+                return await exchange.plain(whole) if early is None else early
+            finally:
+                record.status = exchange.status
         said = answer(
             ask,
             script,
             id_=f"{surface.id_prefix}{next(self._ids):012x}",
-            model=model,
+            model=record.model,
             created_s=int(time.time()),
             output_tokens=self.settings.output_tokens,
         )
-        read, written = self._cache.look(model, ask.prompt)
-        said.cache_read = min(read, said.input)
-        said.cache_write = min(written, said.input - said.cache_read)
-        return said
+        self._remember(ask, record.model, script, said)
+        stream = None
+        if surface.stream is not None and (ask.stream if script.form is None else script.form == "stream"):
+            stream = surface.stream(ask, said, script)
+        try:
+            early = await exchange.begin(self.settings.latency_ms)
+            if early is not None:
+                return early
+            if script.gzip_bomb_bytes is not None:
+                streamed = stream is not None
+                return await exchange.bomb(
+                    gzip_bomb(script.gzip_bomb_bytes, streamed=streamed), streamed=streamed
+                )
+            if stream is None:
+                return await exchange.plain(Whole(script.status or 200, surface.plain(ask, said, script)))
+            error = b"" if script.error_event_after is None else trouble(surface, ask, script, said)
+            return await self._stream(exchange, stream, error)
+        finally:
+            record.status = exchange.status
+            if surface.bills:
+                tokens = 0 if stream is None else len(stream.tokens)
+                record.bill = bill(said, script, began=exchange.began, spoken=exchange.spoken, tokens=tokens)
 
-    async def _other(self, path: str, scope: Scope, send: Send) -> None:
-        """Answer what is no call: models, statistics, health, and unknown paths."""
-        if scope["method"] not in ("GET", "HEAD"):
-            await send_json(send, 404, openai_error(404, f"no route {scope['method']} {path}", {}))
-        elif path == "/__stats":
-            await send_json(send, 200, self.stats.counts())
-        elif path == "/__requests":
-            await send_json(send, 200, self.stats.kept())
-        elif path == "/health":
-            await send_json(send, 200, b'{"status":"ok"}')
-        elif path.endswith("/models"):
-            anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
-            await send_json(send, 200, _models(self.settings.models, anthropic=anthropic))
-        else:
-            await send_json(send, 404, openai_error(404, f"no route GET {path}", {}))
+    async def _stream(self, exchange: Exchange, stream: Stream, error_event: bytes) -> bool:
+        self.stats.open_streams += 1
+        try:
+            return await exchange.stream(stream, self.settings.tokens_per_second, error_event)
+        finally:
+            self.stats.open_streams -= 1
+
+    def _remember(self, ask: Ask, model: str, script: Script, said: Answer) -> None:
+        """Look the prompt up in the cache, and note what is read from it and what a mark writes to it."""
+        how = script.cache or ask.cache
+        if how == "off" or (how == "marks" and b"cache_control" not in ask.prompt):
+            return
+        rules = AUTOMATIC if how == "auto" else MARKED
+        if script is not PLAIN:
+            rules = Rules(
+                how == "marks", script.cache_min_tokens, script.cache_block_tokens, script.cache_ttl_s
+            )
+        found = self._cache.look(model, ask.prompt, time.monotonic(), rules)
+        said.cache_read = min(found.read, said.input)
+        if how == "marks":
+            said.cache_write = min(found.written, said.input - said.cache_read)
+            said.cache_write_1h = min(found.written_1h, said.cache_write)
 
 
-def _models(names: tuple[str, ...], *, anthropic: bool) -> bytes:
-    rows: list[dict[str, Any]]
-    if anthropic:
-        rows = [
-            {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
-            for name in names
-        ]
-        page = {"data": rows, "has_more": False, "first_id": names[0], "last_id": names[-1]}
-        return msgspec.json.encode(page)
-    rows = [{"id": name, "object": "model", "created": CREATED_S, "owned_by": "tidegate"} for name in names]
-    return msgspec.json.encode({"object": "list", "data": rows})
+def _own(scope: Scope) -> str:
+    """Return the script that a call brings in its header or its query."""
+    for name, value in scope["headers"]:
+        if name == b"x-script" and value:
+            return str(value.decode("latin-1"))
+    query = scope["query_string"]
+    return parse_qs(query.decode("latin-1")).get("script", [""])[0] if b"script=" in query else ""
 
 
 def _by_suffix(path: str) -> Surface | None:
     return next((surface for suffix, surface in SURFACES.items() if path.endswith(suffix)), None)
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Return the request's body, or None when it is over the limit or the client left inside it."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body if message["type"] == "http.request" else None
-    pieces, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > MAX_BODY_BYTES or message["type"] != "http.request":
-            return None
-    return b"".join(pieces)

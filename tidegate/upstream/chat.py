@@ -16,6 +16,7 @@ from tidegate.upstream.dialect import (
     token_events,
 )
 from tidegate.upstream.script import Script
+from tidegate.upstream.usage import told
 
 DONE = b"data: [DONE]\n\n"
 FINISH = {"stop": "stop", "length": "length", "tools": "tool_calls"}
@@ -62,7 +63,7 @@ def read_chat(raw: bytes) -> Ask:
         body = _chat_decoder.decode(raw)
         if not body.messages:
             raise AskError("'messages' is empty")
-        text, answered = _last_user(body.messages)
+        text, answered, prefill = _last_user(body.messages)
     except msgspec.DecodeError as error:
         raise AskError(str(error)) from None
     return Ask(
@@ -74,21 +75,23 @@ def read_chat(raw: bytes) -> Ask:
         tools=_tools(body.tools),
         tool_choice=_choice(body.tool_choice),
         answered=answered,
+        prefill=prefill,
         schema=_schema(body.response_format),
         include_usage=body.stream_options is not None and body.stream_options.include_usage,
         reasons=body.reasoning_effort not in (None, "none", "minimal"),
     )
 
 
-def _last_user(messages: list[msgspec.Raw]) -> tuple[str, bool]:
-    """Return the last user message's text, and whether a tool's result came after it."""
-    answered = False
+def _last_user(messages: list[msgspec.Raw]) -> tuple[str, bool, bool]:
+    """Return the last user message's text, whether a tool's result came after it, and a prefill last."""
+    answered, last = False, ""
     for raw in reversed(messages):
         message = _message_decoder.decode(raw)
+        last = last or message.role
         if message.role == "user":
-            return parts_text(message.content), answered
+            return parts_text(message.content), answered, last == "assistant"
         answered = answered or message.role == "tool"
-    return "", answered
+    return "", answered, last == "assistant"
 
 
 def _tools(raw: msgspec.Raw) -> tuple[Tool, ...]:
@@ -120,14 +123,16 @@ def _schema(response_format: Any) -> Any:
 
 def usage(answer: Answer, script: Script) -> dict[str, Any]:
     """Return OpenAI's usage: cached tokens inside the prompt's, reasoning inside the completion's."""
-    return {
+    counts: dict[str, Any] = {
         "prompt_tokens": answer.input,
         "completion_tokens": answer.output,
         "total_tokens": answer.input + answer.output,
         "prompt_tokens_details": {"cached_tokens": answer.cache_read, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": answer.reasoning, "audio_tokens": 0},
-        **script.usage,
     }
+    if answer.cache_write:
+        counts["prompt_tokens_details"]["cache_write_tokens"] = answer.cache_write
+    return told(counts, answer, script)
 
 
 def chat_plain(_ask: Ask, answer: Answer, script: Script) -> bytes:
@@ -140,13 +145,13 @@ def chat_plain(_ask: Ask, answer: Answer, script: Script) -> bytes:
         ]
     else:
         message["content"] = answer.text
-    finish = script.finish or FINISH[answer.finish]
+    choice = {"index": 0, "message": message, "logprobs": None}
     reply: dict[str, Any] = {
         "id": answer.id,
         "object": "chat.completion",
         "created": answer.created_s,
         "model": answer.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+        "choices": [] if script.empty_choices else [{**choice, "finish_reason": _finish(answer, script)}],
     }
     if not script.no_usage:
         reply["usage"] = usage(answer, script)
@@ -181,15 +186,21 @@ def chat_stream(ask: Ask, answer: Answer, script: Script) -> Stream:
             b'"\\u0000"'
         )
         tokens += token_events(prefix, _thirds(call.arguments), suffix)
-    tail = [chunk({}, script.finish or FINISH[answer.finish])]
+    tail = [chunk({}, _finish(answer, script))]
+    if script.empty_choices:
+        head, tokens, tail = [data(shared)], [], []
     if tells:
         choices = [{"index": 0, "delta": {}, "finish_reason": None}] if script.usage_in_empty_delta else []
         counts = usage(answer, script)
         if script.usage_twice:
-            early = {**counts, "completion_tokens": 1, "total_tokens": answer.input + 1}
+            early = {**counts, "completion_tokens": 1, "total_tokens": answer.input + 1, **script.usage_start}
             tail.insert(0, data({**shared, "choices": choices, "usage": early}))
         tail.append(data({**shared, "choices": choices, "usage": counts}))
     return Stream(head, tokens, [*tail, DONE])
+
+
+def _finish(answer: Answer, script: Script) -> str:
+    return script.finish or FINISH[answer.finish]
 
 
 def _thirds(text: str) -> list[str]:
@@ -228,6 +239,8 @@ def _completion(answer: Answer, text: str, finish: str | None) -> dict[str, Any]
 def completion_plain(_ask: Ask, answer: Answer, script: Script) -> bytes:
     """Return the whole reply."""
     reply = _completion(answer, answer.text, script.finish or answer.finish)
+    if script.empty_choices:
+        reply["choices"] = []
     return encode(reply if script.no_usage else {**reply, "usage": usage(answer, script)})
 
 
@@ -237,6 +250,8 @@ def completion_stream(ask: Ask, answer: Answer, script: Script) -> Stream:
     tail = [data(_completion(answer, "", script.finish or answer.finish))]
     if not script.no_usage and (ask.include_usage or script.usage_always):
         tail.append(data({**_completion(answer, "", None), "choices": [], "usage": usage(answer, script)}))
+    if script.empty_choices:
+        return Stream([data({**_completion(answer, "", None), "choices": []})], [], [*tail[1:], DONE])
     return Stream([], token_events(prefix, answer.tokens, suffix), [*tail, DONE])
 
 

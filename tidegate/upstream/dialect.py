@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tidegate.upstream.answer import Answer, Ask
-from tidegate.upstream.script import Script
+from tidegate.upstream.script import Script, Wording
 
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -35,7 +35,10 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """One route. `error` renders status, message and what the script changes in the error object."""
+    """One route. `error` renders status, message and what the script changes in the error object.
+
+    `words`: whose refusals are its own. `bills`: whether a call costs.
+    """
 
     id_prefix: str
     read: Callable[[bytes], Ask]
@@ -43,6 +46,8 @@ class Surface:
     stream: Callable[[Ask, Answer, Script], Stream] | None
     error: Callable[[int, str, dict[str, Any]], bytes]
     error_event: Callable[[str, dict[str, Any]], bytes]
+    words: Wording = "openai"
+    bills: bool = True
 
 
 def data(value: Any) -> bytes:

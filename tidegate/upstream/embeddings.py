@@ -10,6 +10,7 @@ import msgspec
 from tidegate.upstream.answer import Answer, Ask, AskError
 from tidegate.upstream.dialect import Surface, encode, openai_error, openai_error_event
 from tidegate.upstream.script import Script
+from tidegate.upstream.usage import told
 from tidegate.upstream.words import seed
 
 DIMENSIONS = 16
@@ -72,9 +73,14 @@ def plain(ask: Ask, answer: Answer, script: Script) -> bytes:
         if form == "base64":
             values = base64.b64encode(struct.pack(f"<{dimensions}f", *values)).decode()
         rows.append({"object": "embedding", "index": index, "embedding": values})
-    reply: dict[str, Any] = {"object": "list", "data": rows, "model": answer.model}
+    reply: dict[str, Any] = {
+        "object": "list",
+        "data": [] if script.empty_choices else rows,
+        "model": answer.model,
+    }
     if not script.no_usage:
-        reply["usage"] = {"prompt_tokens": answer.input, "total_tokens": answer.input, **script.usage}
+        counts = {"prompt_tokens": answer.input, "total_tokens": answer.input}
+        reply["usage"] = told(counts, answer, script)
     return encode(reply)
 
 

@@ -7,6 +7,7 @@ import msgspec
 from tidegate.upstream.answer import Answer, Ask, AskError, Tool
 from tidegate.upstream.dialect import ERROR_TYPES, Stream, Surface, encode, event, parts_text, token_events
 from tidegate.upstream.script import Script
+from tidegate.upstream.usage import bent, told
 from tidegate.upstream.words import prose
 
 FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use"}
@@ -48,7 +49,7 @@ def read_count(raw: bytes) -> Ask:
         body = _decoder.decode(raw)
         if not body.messages:
             raise AskError("messages: at least one message is required")
-        text, answered = _last_user(body.messages)
+        text, answered, prefill = _last_user(body.messages)
     except msgspec.DecodeError as error:
         raise AskError(str(error)) from None
     return Ask(
@@ -60,24 +61,26 @@ def read_count(raw: bytes) -> Ask:
         tools=_tools(body.tools),
         tool_choice=_choice(body.tool_choice),
         answered=answered,
+        prefill=prefill,
         schema=_schema(body.output_config),
         reasons=isinstance(body.thinking, dict) and body.thinking.get("type") in ("enabled", "adaptive"),
-        marks=b"cache_control" in raw,
+        cache="marks",
     )
 
 
-def _last_user(messages: list[msgspec.Raw]) -> tuple[str, bool]:
-    """Return the last text of the user, and whether the last turn brings a tool's result."""
-    answered = False
+def _last_user(messages: list[msgspec.Raw]) -> tuple[str, bool, bool]:
+    """Return the last text of the user, whether a tool's result came after it, and a prefill last."""
+    answered, last = False, ""
     for raw in reversed(messages):
         message = _message_decoder.decode(raw)
+        last = last or message.role
         if message.role != "user":
             continue
         if _brings_result(message.content):
             answered = True
             continue
-        return parts_text(message.content), answered
-    return "", answered
+        return parts_text(message.content), answered, last == "assistant"
+    return "", answered, last == "assistant"
 
 
 def _brings_result(content: Any) -> bool:
@@ -116,14 +119,14 @@ def _schema(output_config: Any) -> Any:
             return None
 
 
-def usage(ask: Ask, answer: Answer) -> dict[str, Any]:
-    """Return Anthropic's usage: input apart from cache reads and writes, which happen only where marked."""
-    read, written = (answer.cache_read, answer.cache_write) if ask.marks else (0, 0)
+def usage(answer: Answer) -> dict[str, Any]:
+    """Return Anthropic's usage: input apart from cache reads and writes."""
+    written, hour = answer.cache_write, answer.cache_write_1h
     return {
-        "input_tokens": answer.input - read - written,
+        "input_tokens": answer.input - answer.cache_read - written,
         "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": read,
-        "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
+        "cache_read_input_tokens": answer.cache_read,
+        "cache_creation": {"ephemeral_5m_input_tokens": written - hour, "ephemeral_1h_input_tokens": hour},
         "output_tokens": answer.output,
         "service_tier": "standard",
     }
@@ -145,7 +148,7 @@ def _message(answer: Answer, content: list[dict[str, Any]], finish: str | None) 
     }
 
 
-def plain(ask: Ask, answer: Answer, script: Script) -> bytes:
+def plain(_ask: Ask, answer: Answer, script: Script) -> bytes:
     """Return the whole reply."""
     content: list[dict[str, Any]] = []
     if answer.reasoning:
@@ -156,17 +159,18 @@ def plain(ask: Ask, answer: Answer, script: Script) -> bytes:
         fields = {"id": f"toolu_{call.id}", "name": call.name, "input": msgspec.json.decode(call.arguments)}
         content.append({"type": "tool_use", **fields})
     reply = _message(answer, content, script.finish or FINISH[answer.finish])
+    if script.empty_choices:
+        reply["content"] = []
     if not script.no_usage:
-        reply["usage"] = {**usage(ask, answer), **script.usage}
+        reply["usage"] = told(usage(answer), answer, script)
     return encode(reply)
 
 
-def stream(ask: Ask, answer: Answer, script: Script) -> Stream:
+def stream(_ask: Ask, answer: Answer, script: Script) -> Stream:
     """Return the reply's events."""
     start = _message(answer, [], None)
-    counts = usage(ask, answer)
     if not script.no_usage:
-        start["usage"] = {**counts, "output_tokens": 1, **script.usage_start}
+        start["usage"] = {**bent({**usage(answer), "output_tokens": 1}, script), **script.usage_start}
     head = [event("message_start", {"message": start})]
     tokens: list[bytes] = []
     index = 0
@@ -190,11 +194,13 @@ def stream(ask: Ask, answer: Answer, script: Script) -> Stream:
         pieces = ["", call.arguments[:half], call.arguments[half:]]
         tokens += _block(index, block, {"type": "input_json_delta", "partial_json": "\0"}, pieces)
         index += 1
+    if script.empty_choices:
+        tokens = []
     tokens.insert(1, event("ping", {}))
     delta = {"stop_reason": script.finish or FINISH[answer.finish], "stop_sequence": None}
     end: dict[str, Any] = {"delta": delta}
     if not script.no_usage:
-        end["usage"] = {"output_tokens": answer.output, **script.usage}
+        end["usage"] = told({"output_tokens": answer.output}, answer, script)
     return Stream(head, tokens, [event("message_delta", end), event("message_stop", {})])
 
 
@@ -231,5 +237,7 @@ def error_event(message: str, change: dict[str, Any]) -> bytes:
     return b"event: error\ndata: " + error(529, message, change) + b"\n\n"
 
 
-MESSAGES = Surface("msg_", read, plain, stream, error, error_event)
-COUNT_TOKENS = Surface("count_", read_count, count_plain, None, error, error_event)
+MESSAGES = Surface("msg_", read, plain, stream, error, error_event, words="anthropic")
+COUNT_TOKENS = Surface(
+    "count_", read_count, count_plain, None, error, error_event, words="anthropic", bills=False
+)

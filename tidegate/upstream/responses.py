@@ -1,5 +1,6 @@
 """OpenAI's responses."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from tidegate.upstream.answer import Answer, Ask, AskError, Call, Tool
 from tidegate.upstream.dialect import Stream, Surface, encode, event, openai_error, parts_text
 from tidegate.upstream.script import Script
+from tidegate.upstream.usage import told
 
 
 class _Body(msgspec.Struct):
@@ -37,7 +39,7 @@ def read(raw: bytes) -> Ask:
     try:
         body = _decoder.decode(raw)
         prompt = bytes(body.input)
-        text, answered = _last_user(prompt)
+        text, answered, prefill = _last_user(prompt)
         tools = tuple(_tools(msgspec.json.decode(body.tools))) if body.tools else ()
     except msgspec.DecodeError as error:
         raise AskError(str(error)) from None
@@ -50,6 +52,7 @@ def read(raw: bytes) -> Ask:
         tools=tools,
         tool_choice=_choice(body.tool_choice),
         answered=answered,
+        prefill=prefill,
         schema=_schema(body.text),
         include_usage=True,
         reasons=isinstance(body.reasoning, dict) and body.reasoning.get("effort") not in (None, "none"),
@@ -57,17 +60,18 @@ def read(raw: bytes) -> Ask:
     )
 
 
-def _last_user(raw: bytes) -> tuple[str, bool]:
-    """Return the last text of the user, and whether a tool's result came after it."""
+def _last_user(raw: bytes) -> tuple[str, bool, bool]:
+    """Return the last text of the user, whether a tool's result came after it, and a prefill last."""
     if raw[:1] == b'"':
-        return msgspec.json.decode(raw, type=str), False
-    answered = False
+        return msgspec.json.decode(raw, type=str), False, False
+    answered, last = False, ""
     for part in reversed(msgspec.json.decode(raw, type=list[msgspec.Raw])):
         item = _item_decoder.decode(part)
+        last = last or item.role or item.type
         if item.role == "user":
-            return parts_text(item.content), answered
+            return parts_text(item.content), answered, last == "assistant"
         answered = answered or item.type.endswith("_call_output")
-    return "", answered
+    return "", answered, last == "assistant"
 
 
 def _tools(tools: Any) -> list[Tool]:
@@ -99,14 +103,17 @@ def _schema(text: Any) -> Any:
 
 def usage(answer: Answer, script: Script) -> dict[str, Any]:
     """Return the usage of a response."""
-    return {
+    counts = {
         "input_tokens": answer.input,
-        "input_tokens_details": {"cached_tokens": answer.cache_read, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": answer.cache_read,
+            "cache_write_tokens": answer.cache_write,
+        },
         "output_tokens": answer.output,
         "output_tokens_details": {"reasoning_tokens": answer.reasoning},
         "total_tokens": answer.input + answer.output,
-        **script.usage,
     }
+    return told(counts, answer, script)
 
 
 def _response(
@@ -166,7 +173,9 @@ def _reasoning_item(answer: Answer) -> dict[str, Any]:
     return {"id": f"rs_{answer.id}", "type": "reasoning", "summary": []}
 
 
-def _output(answer: Answer) -> list[dict[str, Any]]:
+def _output(answer: Answer, script: Script) -> list[dict[str, Any]]:
+    if script.empty_choices:
+        return []
     items = [_reasoning_item(answer)] if answer.reasoning else []
     if answer.tokens or not answer.calls:
         items.append(_text_item(answer, _status(answer), answer.text))
@@ -180,7 +189,7 @@ def _status(answer: Answer) -> str:
 def plain(ask: Ask, answer: Answer, script: Script) -> bytes:
     """Return the whole reply."""
     counts = None if script.no_usage else usage(answer, script)
-    return encode(_response(ask, answer, _status(answer), _output(answer), counts))
+    return encode(_response(ask, answer, _status(answer), _output(answer, script), counts))
 
 
 class _Numbered:
@@ -201,12 +210,14 @@ def stream(ask: Ask, answer: Answer, script: Script) -> Stream:
     log.add("response.in_progress", response=opening)
     heads = len(log.events)
     index = 0
+    if script.empty_choices:
+        answer = replace(answer, reasoning=0, tokens=[], calls=[])
     if answer.reasoning:
         item = _reasoning_item(answer)
         log.add("response.output_item.added", output_index=index, item=item)
         log.add("response.output_item.done", output_index=index, item=item)
         index += 1
-    if answer.tokens or not answer.calls:
+    if (answer.tokens or not answer.calls) and not script.empty_choices:
         _text_events(log, answer, index)
         index += 1
     for call in answer.calls:
@@ -214,7 +225,7 @@ def stream(ask: Ask, answer: Answer, script: Script) -> Stream:
         index += 1
     status = _status(answer)
     counts = None if script.no_usage else usage(answer, script)
-    log.add(f"response.{status}", response=_response(ask, answer, status, _output(answer), counts))
+    log.add(f"response.{status}", response=_response(ask, answer, status, _output(answer, script), counts))
     return Stream(log.events[:heads], log.events[heads:-1], log.events[-1:])
 
 
@@ -252,7 +263,20 @@ def _call_events(log: _Numbered, call: Call, index: int) -> None:
 def error_event(message: str, change: dict[str, Any]) -> bytes:
     """Return an error inside a stream."""
     fields = {"code": "server_error", "message": message, "param": None, "sequence_number": 0}
-    return event("error", {**fields, **change})
+    return event("error", {**fields, **{name: change[name] for name in fields if name in change}})
+
+
+def failed_event(id_: str, message: str, code: str, number: int) -> bytes:
+    """Return the event that ends a response as failed, the `number`th of its stream."""
+    response: dict[str, Any] = {
+        "id": id_,
+        "object": "response",
+        "status": "failed",
+        "output": [],
+        "usage": None,
+    }
+    error = {"code": code, "message": message}
+    return event("response.failed", {"response": {**response, "error": error}, "sequence_number": number})
 
 
 RESPONSES = Surface("resp_", read, plain, stream, openai_error, error_event)

@@ -21,6 +21,21 @@ class Wire:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    @property
+    def closing(self) -> bool:
+        """Whether it is closed, by either end."""
+        return self._transport.is_closing()
+
+    @property
+    def waiting(self) -> int:
+        """The bytes that wait to be sent."""
+        return self._transport.get_write_buffer_size()
+
+    def write(self, raw: bytes) -> None:
+        """Send bytes beside the reply; what a lost connection is given is dropped."""
+        if not self._transport.is_closing():
+            self._transport.write(raw)
+
     def close(self) -> None:
         """Send what waits, then close."""
         self._transport.close()
@@ -34,7 +49,23 @@ class Wire:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's own, which also shows the application its connection."""
+    """uvicorn's own, which also shows the application its connection, and counts those there are."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Count the connection, and close it where a scenario drops new ones."""
+        super().connection_made(transport)
+        app = self.config.app
+        if isinstance(app, Upstream):
+            app.stats.connected()
+            if app.scenario.drops():
+                transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it no more."""
+        super().connection_lost(exc)
+        app = self.config.app
+        if isinstance(app, Upstream):
+            app.stats.connections -= 1
 
     def on_message_begin(self) -> None:
         """Add the connection to the request's scope."""

@@ -37,9 +37,9 @@ def prose(text: str, tokens: int) -> str:
     return looped[start : start + length - 1] + "."
 
 
-def pieces(text: str) -> list[str]:
-    """Cut a text into its tokens."""
-    return [text[i : i + TOKEN_CHARS] for i in range(0, len(text), TOKEN_CHARS)]
+def pieces(text: str, size: int = TOKEN_CHARS) -> list[str]:
+    """Cut a text into its tokens, or into pieces of another size."""
+    return [text[i : i + size] for i in range(0, len(text), size)]
 
 
 def count_input(prompt: bytes) -> int:
