@@ -1,13 +1,15 @@
 """Stopping: running calls finish, late ones are cut visibly, nothing is left running."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from typing import Any
 
 import pytest
 
-from tests.support.guarded_server import HOST, run, site, status, until, until_closed
+from tests.support.guarded_server import HOST, Site, run, site, status, until, until_closed
+from tidegate.gateway.limits import Limits
 
 GET = b"GET /v1/x HTTP/1.1\r\n" + HOST + b"\r\n"
 
@@ -36,7 +38,9 @@ class Gated:
 def test_running_call_finishes_after_stop_and_idle_connections_close(by_signal: bool) -> None:  # case F19
     async def main() -> tuple[bytes, bytes, bool]:
         app = Gated()
-        async with site(None, app, graceful_timeout_s=10, handle_signals=by_signal) as here:
+        async with site(
+            Limits(drain_idle_s=0.05), app, graceful_timeout_s=10, handle_signals=by_signal
+        ) as here:
             idle_reader, idle_writer = await here.connect()
             reader, writer = await here.connect()
             writer.write(GET)
@@ -131,3 +135,32 @@ def test_replies_carry_a_date_and_no_server_header() -> None:
     reply = run(main()).lower()
     assert b"\r\ndate: " in reply
     assert b"\r\nserver:" not in reply
+
+
+async def refused(here: Site) -> None:
+    """Wait until nobody listens any more."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            _, writer = await here.connect()
+            writer.close()
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new connection", "kept connection"])
+def test_request_that_was_on_its_way_is_answered_and_ends_the_connection(used: bool) -> None:
+    async def main() -> bytes:
+        async with site(None) as here:
+            reader, writer = await here.connect()
+            if used:
+                writer.write(GET)
+                await reader.readuntil(b"\r\n\r\n")
+            else:
+                await until(lambda: here.running.connections == 1)
+            here.running.stop()
+            await refused(here)
+            writer.write(GET)
+            reply = await until_closed(reader)
+            writer.close()
+            return reply
+
+    reply = run(main())
+    assert (reply.count(b"200 OK"), b"connection: close" in reply) == (1, True)

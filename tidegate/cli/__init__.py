@@ -10,6 +10,8 @@ JOBS = {
     "init": "Write a commented tidegate.toml.",
     "check": "Validate the configuration and say what is wrong, by key and line.",
     "serve": "Run the gateway and the control process.",
+    "reload": "Bring a changed configuration into force now.",
+    "upgrade": "Replace the running processes by what is installed now; no call is dropped.",
     "keys": "Create, list, revoke and rotate virtual keys.",
     "features": "List features and name the automatic ones.",
     "report": "Show what was spent, by feature, team, customer, model, provider, key or day.",

@@ -93,20 +93,33 @@ class _Remote:
         self._ask("POST", "/features/name", asked, dict[str, str])
 
     def _ask(self, method: str, path: str, body: object, kind: type[T]) -> T:
-        connection = _UnixConnection(self._path)
-        try:
-            headers = {"content-type": "application/json", "tidegate-by": self._by}
-            payload = None if body is None else msgspec.json.encode(body)
-            connection.request(method, path, body=payload, headers=headers)
-            reply = connection.getresponse()
-            raw = reply.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"The control process does not answer: {error}.") from None
-        finally:
-            connection.close()
-        if reply.status >= 400:
-            raise _refusal(reply.status, raw)
-        return msgspec.json.decode(raw, type=kind)
+        return _ask(self._path, method, path, body, kind, by=self._by)
+
+
+def ask_control(layout: Layout, method: str, path: str, body: object, kind: type[T]) -> T:
+    """Ask the running control process. Raises Unavailable where none answers, and what it refuses."""
+    return _ask(layout.socket, method, path, body, kind, by=_me())
+
+
+def _me() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+def _ask(socket_path: Path, method: str, path: str, body: object, kind: type[T], *, by: str) -> T:
+    connection = _UnixConnection(socket_path)
+    try:
+        headers = {"content-type": "application/json", "tidegate-by": by}
+        payload = None if body is None else msgspec.json.encode(body)
+        connection.request(method, path, body=payload, headers=headers)
+        reply = connection.getresponse()
+        raw = reply.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"The control process does not answer: {error}.") from None
+    finally:
+        connection.close()
+    if reply.status >= 400:
+        raise _refusal(reply.status, raw)
+    return msgspec.json.decode(raw, type=kind)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -147,7 +160,7 @@ def _segment(key_id: str) -> str:
 @contextmanager
 def open_desk(settings: Settings) -> Iterator[DeskClient]:
     """The running control process if there is one, else its place on the state directory."""
-    by = f"cli:{getpass.getuser()}"
+    by = _me()
     layout = Layout(Path(settings.server.state_dir))
     if _answers(layout.socket):
         yield _Remote(layout.socket, by)

@@ -4,6 +4,7 @@ The socket lies in the state directory, which only its owner may enter; whoever 
 this, as whoever can read the state directory could without it.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tidegate import __version__
 from tidegate.control.registry import KeyRequest, Registry
-from tidegate.model.errors import BadRequest, TidegateError
+from tidegate.control.reload import Reloader, Status
+from tidegate.model.errors import BadRequest, NotFound, TidegateError
 
 MAX_BODY_BYTES = 65_536
 T = TypeVar("T")
@@ -41,12 +44,37 @@ class NameRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_us: int = 0
 
 
+class OpenCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """How many calls of one running gateway are not over."""
+
+    boot: str
+    calls: int
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers, and what configuration holds; `configuration` is null where it is not followed."""
+
+    status: str = "ok"
+    pid: int
+    version: str
+    keys: int
+    configuration: Status | None = None
+
+
 class Admin:
     """The endpoints. `caught_up` projects what was decided, so that a report right after shows it."""
 
-    def __init__(self, registry: Registry, caught_up: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        caught_up: Callable[[], Awaitable[None]],
+        open_calls: Callable[[], Awaitable[tuple[OpenCalls, ...]]],
+        reloader: Reloader | None = None,
+    ) -> None:
         self._registry = registry
         self._caught_up = caught_up
+        self._open_calls = open_calls
+        self._reloader = reloader
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -59,12 +87,21 @@ class Admin:
                 Route("/keys/{key_id}/rotate", self._rotate_key, methods=["POST"]),
                 Route("/features/name", self._name_feature, methods=["POST"]),
                 Route("/catch-up", self._catch_up, methods=["POST"]),
+                Route("/gateways", self._gateways, methods=["GET"]),
+                Route("/reload", self._reload, methods=["POST"]),
             ],
             exception_handlers={TidegateError: _refused},
         )
 
     async def _health(self, _: Request) -> Response:
-        return _json({"status": "ok", "keys": len(self._registry.keys)})
+        return _json(
+            Health(
+                pid=os.getpid(),
+                version=__version__,
+                keys=len(self._registry.keys),
+                configuration=self._reloader.status if self._reloader else None,
+            )
+        )
 
     async def _list_keys(self, _: Request) -> Response:
         return _json(self._registry.keys)
@@ -98,6 +135,14 @@ class Admin:
     async def _catch_up(self, _: Request) -> Response:
         await self._caught_up()
         return _json({"status": "ok"})
+
+    async def _gateways(self, _: Request) -> Response:
+        return _json(await self._open_calls())
+
+    async def _reload(self, _: Request) -> Response:
+        if self._reloader is None:
+            raise NotFound("This control process follows no configuration file.")
+        return _json(self._reloader.reload())
 
 
 def health_app(is_well: Callable[[], bool]) -> Starlette:

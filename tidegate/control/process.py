@@ -15,19 +15,25 @@ import apsw
 import uvicorn
 from starlette.applications import Starlette
 
+from tidegate.config.problem import failure
 from tidegate.config.settings import Settings
-from tidegate.control.admin import Admin, health_app
+from tidegate.control.admin import Admin, OpenCalls, health_app
 from tidegate.control.lock import control_lock
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry, decisions
+from tidegate.control.reload import Reloader
 from tidegate.control.tail import Tail
 from tidegate.control.upkeep import keep_house
 from tidegate.model.errors import ConfigError
 from tidegate.model.ids import uuid7
 from tidegate.model.provider import Provider
+from tidegate.providers.targets import price_section
 from tidegate.services.clock import Clock
+from tidegate.services.configuration import Configuration
+from tidegate.services.deployments import survey
 from tidegate.services.pricebook import PriceBook
 from tidegate.services.pricing import cards_in_use
+from tidegate.stores.journal import boots, is_live
 from tidegate.stores.journal.control import ControlJournal
 from tidegate.stores.layout import Layout, read_pepper
 from tidegate.stores.names_spool import take_names
@@ -37,8 +43,11 @@ from tidegate.stores.sqlite.store import DATABASE, Store
 log = logging.getLogger("tidegate.control")
 
 TURN_S = 0.1
-NAMES_EVERY, HOUSE_EVERY = 10, 6_000
-"""Turns between two looks for plain names (a second), and two rounds of housekeeping (ten minutes)."""
+NAMES_EVERY, LOOK_EVERY, HOUSE_EVERY = 10, 5, 6_000
+"""Turns between two looks for plain names (a second), two at the configuration (half a second: a change is
+taken at the second one), and two rounds of housekeeping (ten minutes)."""
+OPEN_US = 86_400_000_000
+"""No call is open for longer than a day."""
 BACKOFF_S = 2.0
 MAX_SOCKET_PATH = 103
 """What macOS takes; Linux takes four more."""
@@ -58,11 +67,47 @@ class Desk:
     registry: Registry
     publisher: Publisher
     clock: Clock
+    catalog: Mapping[str, Provider]
     retention_days: int
 
     def catch_up(self) -> int:
         """Project everything there is to read; give the number of records."""
         return self.tail.catch_up()
+
+    def take(self, settings: Settings) -> int:
+        """Bring settings into force and give the version of the snapshot that does.
+
+        Raises TidegateError, and changes nothing, for what cannot be served. A snapshot that the disk does
+        not take is owed, as after a decision.
+        """
+        deployments, problems = survey(settings, self.catalog)
+        errors = [problem for problem in problems if problem.level == "error"]
+        if errors:
+            raise failure(errors, "the configuration")
+        section = price_section(settings, self.catalog)
+        try:
+            book = PriceBook.load(section)
+        except ValueError as error:
+            raise ConfigError(f"prices: the price book cannot be used: {error}", param="prices") from None
+        cards = cards_in_use(book, deployments, self.catalog, self.clock.wall_us())
+        self.registry.list_prices(cards, section.fx, by="configuration")
+        self.retention_days = settings.policy.retention_days
+        self.publisher.configure(settings)
+        try:
+            return self.publisher.publish(self.registry).version
+        except OSError as error:
+            log.error("gateways cannot be told yet: %s", error)  # noqa: TRY400 - tried again each turn
+            return self.publisher.version
+
+    def open_calls(self) -> tuple[OpenCalls, ...]:
+        """Each running gateway's calls that are not over, oldest gateway first, as far as was projected."""
+        since_us = self.clock.wall_us() - OPEN_US
+        sql = "SELECT COUNT(*) FROM request WHERE at_us > ? AND boot = ? AND outcome IS NULL"
+        return tuple(
+            OpenCalls(boot=boot.name, calls=int(str(next(self.store.rows(sql, (since_us, boot.name)))[0])))
+            for boot in boots(self.layout.gateway_journal)
+            if is_live(boot)
+        )
 
     def keep_house(self) -> None:
         """Compress journals that are read, and remove what is older than its retention."""
@@ -95,20 +140,27 @@ def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | Non
         registry.replay(earlier)
         publisher = Publisher(layout.root, settings, catalog, clock)
         registry.on_change = lambda: publisher.publish_soon(registry)
-        snapshot = publisher.publish(registry)
-        book = PriceBook.load(snapshot.prices)
-        cards = cards_in_use(book, snapshot.deployments, catalog, clock.wall_us())
-        registry.list_prices(cards, snapshot.prices.fx, by="configuration")
-        yield Desk(
-            layout, pepper, store, names, tail, registry, publisher, clock, settings.policy.retention_days
-        )
+        days = settings.policy.retention_days
+        made = Desk(layout, pepper, store, names, tail, registry, publisher, clock, catalog, days)
+        made.take(settings)
+        yield made
+
+
+def reloader(at: Desk, configuration: Configuration) -> Reloader:
+    """What follows the configuration that this desk was opened with."""
+    return Reloader(configuration, at.catalog, at.layout, at.clock, at.take, snapshot=at.publisher.version)
 
 
 class Control:
     """A running control process. The store belongs to one worker thread; nothing else touches it."""
 
-    def __init__(self, at: Desk) -> None:
+    def __init__(
+        self, at: Desk, reloading: Reloader | None = None, *, hung_up: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`hung_up` tells whether SIGHUP came since it was asked last."""
         self._desk = at
+        self._reloader = reloading
+        self._hung_up = hung_up
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="projector")
         self._turn = 0
         self._well_s = at.clock.mono_s()
@@ -116,6 +168,11 @@ class Control:
     async def caught_up(self) -> None:
         """Project everything written so far."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self._desk.catch_up)
+
+    async def open_calls(self) -> tuple[OpenCalls, ...]:
+        """What each running gateway still works on."""
+        await self.caught_up()
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._desk.open_calls)
 
     async def run(
         self, *, listen: socket.socket | None = None, on_ready: Callable[[], None] = lambda: None
@@ -125,7 +182,8 @@ class Control:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        admin = _Server(_config(Admin(self._desk.registry, self.caught_up).app()))
+        api = Admin(self._desk.registry, self.caught_up, self.open_calls, self._reloader)
+        admin = _Server(_config(api.app()))
         serving = [asyncio.create_task(admin.serve(sockets=[_unix_socket(self._desk.layout.socket)]))]
         servers = [admin]
         if listen is not None:
@@ -152,6 +210,7 @@ class Control:
     async def _work(self) -> None:
         """One turn. A store that fails is tried again: the journals keep everything meanwhile."""
         loop = asyncio.get_running_loop()
+        self._follow()
         try:
             if self._desk.publisher.is_behind:
                 self._desk.publisher.publish(self._desk.registry)
@@ -166,6 +225,15 @@ class Control:
         else:
             self._well_s = self._desk.clock.mono_s()
         self._turn += 1
+
+    def _follow(self) -> None:
+        """Read the configuration again where it changed, or where SIGHUP asks for it."""
+        if self._reloader is None:
+            return
+        if self._hung_up():
+            self._reloader.reload()
+        elif self._turn % LOOK_EVERY == 0:
+            self._reloader.look()
 
 
 def _config(app: Starlette) -> uvicorn.Config:

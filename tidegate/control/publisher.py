@@ -26,9 +26,14 @@ class Publisher:
         self._version = _last_version(directory)
         self.is_behind = True
 
+    @property
+    def version(self) -> int:
+        """The highest version that was given to a snapshot."""
+        return self._version
+
     def configure(self, settings: Settings) -> None:
         """Take another configuration into the next snapshot."""
-        self._settings = settings
+        self._settings, self.is_behind = settings, True
 
     def publish_soon(self, registry: Registry) -> None:
         """Publish now, or say that it will be done when the disk takes it: the decision itself is kept.

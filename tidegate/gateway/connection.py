@@ -65,7 +65,7 @@ class Connection(HttpToolsProtocol):
         # With 0 any byte the kernel does not take pauses the writer, so a stalled client is always noticed.
         transport.set_write_buffer_limits(0)
         if self.gate.draining:
-            self._close()
+            self._expire_in(self.limits.drain_idle_s)
         elif len(self.connections) > self.limits.max_connections:
             self._shed_load()
         else:
@@ -101,13 +101,18 @@ class Connection(HttpToolsProtocol):
             self.abort()
 
     def shutdown(self) -> None:
-        """Finish the running request, if there is one, and close."""
-        if self._busy() and self._phase != SHUT:
+        """Finish the running request, or one that is on its way, and close.
+
+        A client that is about to send cannot know yet that it should not: it gets `drain_idle_s` for it.
+        """
+        if self._phase == SHUT:
+            self._close()
+        elif self._busy():
             self._keep_alive = False
             if self.cycle is not None:
                 self.cycle.keep_alive = False
-        else:
-            self._close()
+        elif self._phase == IDLE:
+            self._expire_in(self.limits.drain_idle_s)
 
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -165,7 +165,7 @@ class Guarded(Connection):
                 raise BadRequest("The target holds a fragment; leave out everything from `#`")
             raw_path, _, query = self.url.partition(b"?")
             path = decode_path(raw_path)
-            self._keep_alive = version != "1.0" and parser.should_keep_alive()
+            self._keep_alive = version != "1.0" and parser.should_keep_alive() and not self.gate.draining
             cycle = self._new_cycle(method, version, path, raw_path, query)
             cycle.waiting_for_100_continue = expects
             if length > 0:

@@ -12,8 +12,9 @@ class Limits:
 
     `head_bytes` covers request line and headers; `url_bytes` path and query. A head must be whole
     `head_timeout_s` after its first byte, a new connection must send one within `first_byte_s`, an idle one
-    closes after `keep_alive_s`. A body must bring `body_min_rate` in each `body_window_s` and be whole after
-    `body_timeout_s`; `inflight_body_bytes` is what all bodies of running calls may hold together (trap V2).
+    closes after `keep_alive_s`, and `drain_idle_s` after the server was told to stop. A body must bring
+    `body_min_rate` in each `body_window_s` and be whole after `body_timeout_s`; `inflight_body_bytes` is what
+    all bodies of running calls may hold together (trap V2).
     `chunk_extra_bytes` are chunk extensions and trailers of one message. A client that reads slower than
     `write_min_rate` over `write_stall_s` is dropped; `send_buffer_bytes` is the kernel's share of a stream
     (Linux counts it double), ours is the message being sent. `linger_s` is how long a refused client's
@@ -34,6 +35,7 @@ class Limits:
     body_window_s: float = 10.0
     body_timeout_s: float = 300.0
     keep_alive_s: float = 30.0
+    drain_idle_s: float = 1.0
     write_min_rate: int = 1_024
     write_stall_s: float = 30.0
     send_buffer_bytes: int = 131_072

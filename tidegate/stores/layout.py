@@ -38,6 +38,16 @@ class Layout:
         return self.root / "control.sock"
 
     @property
+    def supervisor_socket(self) -> Path:
+        """The supervisor's Unix socket, for `tidegate upgrade`."""
+        return self.root / "serve.sock"
+
+    @property
+    def kept_configuration(self) -> Path:
+        """The configuration that came into force last, as it was written."""
+        return self.root / "tidegate.toml.kept"
+
+    @property
     def names(self) -> Path:
         """Plain names on their way from gateways to the control process, encrypted."""
         return self.root / "names"
