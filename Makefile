@@ -14,7 +14,7 @@ DEMO_FLAGS =
 BENCH_FLAGS =
 PYTEST_FLAGS = -n 2
 
-.PHONY: help demo test unit check format dev bench docs lock venv clean
+.PHONY: help demo test unit check format dev bench docs faults lock venv clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -e 's/:.*## /	/' | sort | while IFS='	' read -r name what; do \
@@ -46,6 +46,9 @@ dev: $(STAMP) ## gateway, control process and scripted provider, with a ready ke
 
 bench: $(STAMP) ## measure side by side with others; takes a while
 	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+faults: $(STAMP) ## what clients see of a provider's faults, the sixteen first
+	@$(BIN)/python tools/faults.py
 
 docs: $(STAMP) ## write the generated pages of docs/reference again
 	$(BIN)/python tools/reference.py

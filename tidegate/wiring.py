@@ -19,7 +19,6 @@ from tidegate.exchange.stream import Timing
 from tidegate.gateway.auth import Authenticator, LoginGuard
 from tidegate.gateway.descriptors import raise_limit
 from tidegate.gateway.limits import Limits
-from tidegate.gateway.listening import bound
 from tidegate.gateway.routes import Application
 from tidegate.gateway.server import Running, serve
 from tidegate.model.errors import ConfigError
@@ -143,7 +142,9 @@ def _application(
     calibrations = Calibrations()
     pseudonyms = Pseudonyms(pepper, spool.add)
     fleet = Fleet(ledger.clock, policies_of(settings), on_breaker=_noted(ledger))
-    planner = Planner(pseudonyms, calibrations, Features(), fleet)
+    resorts = settings.last_resort
+    last_models = {alias: row.model for alias, row in resorts.items() if row.model is not None}
+    planner = Planner(pseudonyms, calibrations, Features(), fleet, last_models)
     settlement, kept = Settlement(calibrations), KeptParts()
     server = settings.server
     dispatcher = Dispatcher(
@@ -163,6 +164,7 @@ def _application(
         settlement=settlement,
         fleet=fleet,
         kept=kept,
+        texts={alias: row.message for alias, row in resorts.items() if row.message is not None},
     )
     exchange = Exchange(
         current=current,
@@ -289,19 +291,3 @@ async def _serve_gateway(
 
 def _say_ready(_: Running) -> None:
     log.info("ready")
-
-
-async def run_control(settings: Settings, path: Path, *, env: Mapping[str, str]) -> None:
-    """Run the control process until a signal ends it."""
-    # A gateway that is wired here must never load a database driver, so these are imported late.
-    from tidegate.control.process import Control, desk  # noqa: PLC0415
-
-    log_control = logging.getLogger("tidegate.control")
-    with (
-        ends_with_parent(env),
-        desk(settings, load_catalog()) as taken,
-        bound(settings.server.control) as sock,
-    ):
-        await Control(taken).run(
-            listen=sock, on_ready=lambda: log_control.info("ready; configuration %s", path)
-        )

@@ -11,7 +11,7 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from tests.acceptance.conftest import Stage
-from tests.acceptance.test_clients import ask, forwarded
+from tests.acceptance.test_clients import forwarded
 from tests.acceptance.test_openai_sdk import PIXEL, TOOL, last_row
 
 HELLO: Any = [{"role": "user", "content": "hello"}]

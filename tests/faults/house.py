@@ -181,7 +181,7 @@ class House:
         current, calibrations = Current(), Calibrations()
         current.state = state()
         fleet = Fleet(self.clock, self.policies, on_breaker=lambda name, event: None)
-        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet)
+        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet, {})
         kept = KeptParts()
         settlement = Settlement(calibrations)
         dispatcher = Dispatcher(
@@ -192,6 +192,7 @@ class House:
             settlement=settlement,
             fleet=fleet,
             kept=kept,
+            texts={},
         )
         return Exchange(
             current=current,

@@ -387,6 +387,6 @@ def test_a_breaker_switched_off_never_opens() -> None:
     policy = BreakerPolicy(enabled=False)
     breaker = Breaker()
     for verdict in ("failed", "key", "money") * 10:
-        breaker, event = on_result(breaker, Outcome(Admission("closed"), verdict), 0, policy)  # type: ignore[arg-type]
+        breaker, event = on_result(breaker, Outcome(Admission("closed"), verdict), 0, policy)
         assert event is None
     assert admits(breaker, 0, policy) == "closed"

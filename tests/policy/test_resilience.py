@@ -158,11 +158,13 @@ def test_what_is_not_said_is_nothing() -> None:
     assert failed() == failed(here=1, total=1, draw=0)
 
 
-def test_an_unknown_window_is_not_larger() -> None:  # trap R2
+def test_an_unknown_window_may_be_larger_and_a_known_one_must_be() -> None:  # trap R2
     unknown = Place(name="x", wallet="w1", model="m9")
-    assert short(after_attempt(failed("context", others=(unknown,)), PATIENT)) == "no_fallback"
+    assert short(after_attempt(failed("context", others=(unknown,)), PATIENT)) == "x"
     from_unknown = Attempted(failure="context", place=unknown, others=(LARGE,))
-    assert short(after_attempt(from_unknown, PATIENT)) == "no_fallback"
+    assert short(after_attempt(from_unknown, PATIENT)) == LARGE.name
+    small = Place(name="y", wallet="w1", model="m8", context_tokens=1)
+    assert short(after_attempt(failed("context", others=(small,)), PATIENT)) == "no_fallback"
 
 
 @pytest.mark.parametrize(

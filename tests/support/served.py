@@ -1,18 +1,18 @@
 """A whole Tidegate in processes of its own, as a user starts it."""
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import apsw
 
@@ -65,18 +65,19 @@ class Served:
         return text
 
     def status(self, path: str, key: str = "") -> int:
-        """The status of a GET."""
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        request = urllib.request.Request(self.base_url + path, headers=headers)
+        """The status of a GET; 0 where nobody answers."""
+        address = urlsplit(self.base_url)
+        assert address.hostname is not None
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
         try:
-            with urllib.request.urlopen(request, timeout=10) as reply:
-                status: int = reply.status
-                return status
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code
-        except OSError:
+            connection.request("GET", path, headers={"authorization": f"Bearer {key}"} if key else {})
+            with connection.getresponse() as reply:
+                reply.read()
+                return reply.status
+        except (OSError, http.client.HTTPException):
             return 0
+        finally:
+            connection.close()
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of the projection, read as another process would."""

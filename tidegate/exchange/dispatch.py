@@ -1,12 +1,14 @@
 """Upstream calls of one request: again here, elsewhere, or an honest end, each settled in the record."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.exchange.deliver import deliver
 from tidegate.exchange.fits import fits
 from tidegate.exchange.forward import prepared
 from tidegate.exchange.journey import Flight, Journey, Shortfall
+from tidegate.exchange.last_resort import can_stand_in, send_text
 from tidegate.exchange.plan import Plan, Planner
 from tidegate.exchange.settlement import Settlement
 from tidegate.exchange.stream import Timing
@@ -38,6 +40,10 @@ SECOND_US = 1_000_000
 MAX_DECISIONS = 8
 
 
+class NoneLeft(Unavailable):
+    """Every deployment of a model is being left alone."""
+
+
 @dataclass(slots=True)
 class _Tries:
     """How often each deployment was called for one request, and which are left."""
@@ -49,7 +55,7 @@ class _Tries:
 
 
 class Dispatcher:
-    """Makes the upstream calls of journeys."""
+    """Makes the upstream calls of journeys. `texts` are the last resorts of aliases."""
 
     def __init__(
         self,
@@ -61,6 +67,7 @@ class Dispatcher:
         settlement: Settlement,
         fleet: Fleet,
         kept: KeptParts,
+        texts: Mapping[str, str],
     ) -> None:
         self._transport = transport
         self._limits = limits
@@ -69,12 +76,17 @@ class Dispatcher:
         self._settlement = settlement
         self._fleet = fleet
         self._kept = kept
+        self._texts = texts
 
     def launch(self, plan: Plan) -> Flight:
         """The first upstream call of a plan, held for and ready to go. Raises the error that refuses it."""
         flight = self._prepared(plan, plan.outbounds)
         self._fleet.retries.requested(flight.outbound.name)
         return flight
+
+    def text_for(self, plan: Plan) -> str | None:
+        """The fixed text for a call that no deployment can take, where its alias has one."""
+        return self._texts.get(plan.facts.model) if can_stand_in(plan, "overload") else None
 
     async def dispatch(self, journey: Journey) -> None:
         """Call the planned deployments until one answers, and hand its reply on.
@@ -110,7 +122,7 @@ class Dispatcher:
             visit = self._fleet.enter(outbound.name)
             if visit is not None:
                 return Flight(outbound, hold, made, visit, n=n)
-        raise refusal or Unavailable(
+        raise refusal or NoneLeft(
             "Every deployment of this model has failed too often just now; try again in a moment.",
             retry_after_s=self._fleet.back_in_s(outbounds),
         )
@@ -212,6 +224,10 @@ class Dispatcher:
 
     async def _give_up(self, journey: Journey, shortfall: Shortfall) -> None:
         """Tell the client: in the provider's own words where it had any."""
+        text = self._texts.get(journey.plan.facts.model)
+        if text is not None and can_stand_in(journey.plan, shortfall.failure):
+            await send_text(journey, text)
+            return
         await journey.entry.synced()
         answer = shortfall.answer
         if answer is None:

@@ -3,8 +3,9 @@
 import asyncio
 
 from tidegate.exchange.call import Call, Client
-from tidegate.exchange.dispatch import Dispatcher
+from tidegate.exchange.dispatch import Dispatcher, NoneLeft
 from tidegate.exchange.journey import Flight, Journey
+from tidegate.exchange.last_resort import text_reply
 from tidegate.exchange.plan import Asked, Plan, Planner
 from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
@@ -44,6 +45,7 @@ class Exchange:
         """Answer one call. Every way out leaves one settled record."""
         codec = CODECS[call.surface]
         asked: Asked | None = None
+        plan: Plan | None = None
         flight: Flight | None = None
         admitted: Admitted | None = None
         try:
@@ -56,7 +58,11 @@ class Exchange:
         except TidegateError as error:
             self._let_go(flight, admitted)
             self._refused(call, asked, error)
-            await send_refusal(client, codec, error, call.id)
+            text = self._dispatcher.text_for(plan) if isinstance(error, NoneLeft) and plan else None
+            if plan is not None and text is not None:
+                await client.reply(200, *text_reply(plan, text))
+            else:
+                await send_refusal(client, codec, error, call.id)
             return
         except BaseException:
             self._let_go(flight, admitted)

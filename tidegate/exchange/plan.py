@@ -1,12 +1,13 @@
 """What is decided before a provider is called: whose call, which target, what it may cost, what to record."""
 
 import re
+from collections.abc import Mapping
 from hashlib import blake2b
 
 import msgspec
 
 from tidegate.exchange.call import Call, Headers
-from tidegate.model.errors import BadRequest, ModelNotFound, PriceUnknown, WrongType
+from tidegate.model.errors import BadRequest, ModelNotFound, PriceUnknown, TidegateError, WrongType
 from tidegate.model.record import Decision, Hold, Measured, Who
 from tidegate.model.request import RequestFacts
 from tidegate.policy.attribute import attribute, header_values
@@ -67,13 +68,19 @@ class Planner:
     """Turns a request into a plan, or raises the error that refuses it."""
 
     def __init__(
-        self, pseudonyms: Pseudonyms, calibrations: Calibrations, features: Features, fleet: Fleet
+        self,
+        pseudonyms: Pseudonyms,
+        calibrations: Calibrations,
+        features: Features,
+        fleet: Fleet,
+        last_models: Mapping[str, str],
     ) -> None:
         self._pseudonyms = pseudonyms
         self._calibrations = calibrations
         self._features = features
         self._fleet = fleet
         self._prints = Fingerprints()
+        self._last_models = last_models
 
     def read(self, call: Call, codec: Codec) -> Asked:
         """Read one request. Raises BadRequest and its kinds, naming the field."""
@@ -103,6 +110,9 @@ class Planner:
         found = usable(state, call, facts.model)
         conversation = _conversation(asked) if len(found) > 1 else ""
         outbounds, balanced = self._fleet.order(found, conversation)
+        last = self._last_models.get(facts.model)
+        if last is not None:
+            outbounds += _behind(outbounds, state, call, last)
         target = outbounds[0].deployment.model
         estimate = estimated(
             facts.parts,
@@ -163,6 +173,18 @@ def usable(state: State, call: Call, model: str) -> tuple[Outbound, ...]:
         if model:
             raise
         raise WrongType("model: name a model, such as an alias or provider/model", param="model") from None
+
+
+def _behind(outbounds: tuple[Outbound, ...], state: State, call: Call, model: str) -> tuple[Outbound, ...]:
+    """The deployments of an alias's last resort that are not among its own; none where none can be used.
+
+    The operator chose them, so the key need not list the model.
+    """
+    try:
+        found = state.ready(model, call.surface, None, call.key.region)
+    except TidegateError:
+        return ()
+    return tuple(one for one in found if one not in outbounds)
 
 
 def _route(model: str, outbounds: tuple[Outbound, ...]) -> Decision:

@@ -4,7 +4,7 @@
 |---|---|---|
 | rate, overload, upstream, broken | after a wait | anywhere, once here is used up or the wait is too long |
 | unreachable, timeout | where nothing else is left, never after a TLS failure | anywhere, first |
-| context | never | another model with a larger window (trap R2) |
+| context | never | another model whose window is not known to be as small (trap R2) |
 | filter | never | another model, only where the policy routes around filters (R2) |
 | money, key | never | another wallet, with an event (R3, M17) |
 | forbidden | never | another wallet or another model |
@@ -226,15 +226,16 @@ def _differs(one: Place, here: Place, failure: Failure) -> bool:
         case "filter":
             return one.model != here.model
         case "context":
-            return one.model != here.model and _is_larger(one.context_tokens, here.context_tokens)
+            return one.model != here.model and _may_be_larger(one.context_tokens, here.context_tokens)
         case "bad":
             return False
         case _:
             assert_never(failure)
 
 
-def _is_larger(one: int | None, other: int | None) -> bool:
-    return one is not None and other is not None and one > other
+def _may_be_larger(one: int | None, other: int | None) -> bool:
+    """True unless it is known that it is not: a prompt that is refused for its length costs nothing."""
+    return one is None or other is None or one > other
 
 
 def _not_here(
