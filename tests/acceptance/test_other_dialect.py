@@ -153,3 +153,26 @@ def test_a_cut_stream_ends_in_the_clients_own_error(messages: Anthropic, chat: O
     with chunks, pytest.raises(openai.APIError) as caught:
         list(chunks)
     assert caught.value.code == "upstream_truncated"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_signed_thinking_comes_back_to_who_signed_it(
+    chat: OpenAI, stage: Stage, *, stream: bool
+) -> None:  # trap S11
+    script = '[[script {"tool_call": {"name": "get_weather"}, "reasoning_tokens": 8}]]'
+    asked: Any = {"model": "claude-x", "tools": [TOOL], "max_tokens": 99, "reasoning_effort": "low"}
+    turns: Any = [{"role": "user", "content": f"Weather? {script}"}]
+    if stream:
+        with chat.chat.completions.stream(messages=turns, **asked) as events:
+            message: Any = events.get_final_completion().choices[0].message
+    else:
+        message = chat.chat.completions.create(messages=turns, **asked).choices[0].message
+    (call,) = message.tool_calls
+    said = {"role": "assistant", "content": None, "tool_calls": [call.model_dump(include={"id", "type"})]}
+    said["tool_calls"][0]["function"] = {"name": "get_weather", "arguments": call.function.arguments}
+    result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
+    chat.chat.completions.create(messages=[*turns, said, result], **asked)
+    sent = forwarded(stage)["body"]["messages"]
+    thought = sent[1]["content"][0]
+    assert thought["type"] == "thinking"
+    assert thought["signature"]

@@ -94,10 +94,12 @@ async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | 
         return Shortfall("broken", UpstreamError(f"{name} answered {reply.status} with what is no reply."))
     journey.shown()
     journey.succeed()
-    journey.keep(bridge.kept())
+    body = raw
+    if bridge.surface != plan.facts.surface:
+        body = bridge.whole(raw)
+        journey.keep(bridge.kept())
     await journey.entry.synced()
     journey.http = reply.status
-    body = bridge.whole(raw)
     await journey.client.reply(reply.status, headers, body)
     journey.bytes_out = len(body)
     return None

@@ -133,9 +133,8 @@ class Dispatcher:
         made = flight.prepared
         flight.started_us = journey.elapsed_us()
         flight.edits = made.edits
-        call = self._transport.post(
-            made.url, headers=made.headers, body=made.body, limits=self._limits_for(journey)
-        )
+        limits = self._limits if journey.plan.timeout_s is None else self._limits_for(journey)
+        call = self._transport.post(made.url, headers=made.headers, body=made.body, limits=limits)
         flight.sent = "maybe"
         try:
             async with call as reply:
@@ -152,10 +151,9 @@ class Dispatcher:
 
     def _limits_for(self, journey: Journey) -> PhaseLimits:
         """The limits of one call, cut to what is left of the client's own deadline."""
-        limits = self._limits
-        if journey.plan.timeout_s is None:
-            return limits
-        left_s = max(0.001, journey.plan.timeout_s - journey.elapsed_us() / SECOND_US)
+        limits, timeout_s = self._limits, journey.plan.timeout_s
+        assert timeout_s is not None
+        left_s = max(0.001, timeout_s - journey.elapsed_us() / SECOND_US)
         total_s = left_s if limits.total_s is None else min(left_s, limits.total_s)
         return replace(limits, first_byte_s=min(left_s, limits.first_byte_s), total_s=total_s)
 

@@ -21,6 +21,8 @@ from tidegate.services.ledger import Entry, Ledger
 from tidegate.services.limiter import Admitted
 from tidegate.services.outbound import Outbound
 
+_NO_HEADERS: Headers = []
+
 
 @dataclass(slots=True)
 class Flight:
@@ -120,11 +122,11 @@ class Journey:
     decisions: list[Decision] = field(default_factory=list)
     ttft_us: int | None = None
     bytes_out: int = 0
+    limits: Headers = field(init=False)
 
-    @property
-    def limits(self) -> Headers:
+    def __post_init__(self) -> None:
         """The state of the limits that the call was let in by, as headers."""
-        return [] if self.admitted is None else self.admitted.headers
+        self.limits = _NO_HEADERS if self.admitted is None else self.admitted.headers
 
     def elapsed_us(self) -> int:
         """Microseconds since the request arrived."""

@@ -26,6 +26,7 @@ NO_OUTPUT = frozenset({"embeddings", "count_tokens"})
 DEFAULT_MODEL = "default"
 """The alias that a request without a model means, where the operator has made one."""
 MAX_TIMEOUT_S = 86_400
+_NONE: tuple[Decision, ...] = ()
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 ASSUMED_OUTPUT_TOKENS = 4096
 """Held for the output of a call that sets no limit, until limits are learned."""
@@ -107,9 +108,9 @@ class Planner:
     def plan(self, asked: Asked, state: State) -> Plan:
         """Decide one call. Raises the TidegateError that refuses it."""
         facts, call = asked.facts, asked.call
-        found = usable(state, call, facts.model)
-        conversation = _conversation(asked) if len(found) > 1 else ""
-        outbounds, balanced = self._fleet.order(found, conversation)
+        outbounds, balanced = usable(state, call, facts.model), _NONE
+        if len(outbounds) > 1:
+            outbounds, balanced = self._fleet.order(outbounds, _conversation(asked))
         last = self._last_models.get(facts.model)
         if last is not None:
             outbounds += _behind(outbounds, state, call, last)
