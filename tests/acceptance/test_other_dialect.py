@@ -95,7 +95,7 @@ def test_a_tool_is_called_across_dialects_and_its_result_goes_back(chat: OpenAI)
     assert call.type == "function"
     assert call.function.name == "get_weather"
     assert isinstance(json.loads(call.function.arguments), dict)
-    result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
+    result: Any = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
     back = [*WEATHER, message.model_dump(exclude_none=True), result]
     again = chat.chat.completions.create(**{**asked, "messages": back})
     assert again.choices[0].finish_reason == "stop"
@@ -168,9 +168,13 @@ def test_signed_thinking_comes_back_to_who_signed_it(
     else:
         message = chat.chat.completions.create(messages=turns, **asked).choices[0].message
     (call,) = message.tool_calls
-    said = {"role": "assistant", "content": None, "tool_calls": [call.model_dump(include={"id", "type"})]}
+    said: Any = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [call.model_dump(include={"id", "type"})],
+    }
     said["tool_calls"][0]["function"] = {"name": "get_weather", "arguments": call.function.arguments}
-    result = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
+    result: Any = {"role": "tool", "tool_call_id": call.id, "content": "rain"}
     chat.chat.completions.create(messages=[*turns, said, result], **asked)
     sent = forwarded(stage)["body"]["messages"]
     thought = sent[1]["content"][0]
