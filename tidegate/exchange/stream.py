@@ -20,7 +20,7 @@ from tidegate.wire.sse import Frame, FrameReader, FrameTooLarge
 MAX_FRAME_BYTES = 16_777_216
 """A stream's last event may repeat the whole answer, images included."""
 MAX_HELD_BYTES = 1_048_576
-AFTER_ERROR_S = 1.0
+AFTER_ERROR_S = 0.1
 """How long the rest of a stream is read that began with an error, so that it can be passed on whole."""
 PROGRESS_TOKENS = 1000
 

@@ -22,6 +22,7 @@ from tidegate.model.errors import (
     HeadersTooLarge,
     RequestTimeout,
     TidegateError,
+    Unavailable,
     UriTooLong,
 )
 
@@ -159,6 +160,10 @@ class Guarded(Connection):
             if self._raw > self.limits.head_bytes and self._measure_head() > self.limits.head_bytes:
                 raise _head_too_large(self.limits)
             length, expects = check_head(method, version, self.headers, self.limits)
+            if self.gate.overloaded and method == b"POST":
+                raise Unavailable(
+                    "Tidegate is given more calls than it can carry; try again", retry_after_s=1
+                )
             if parser.should_upgrade():
                 raise BadRequest("No protocol upgrades here; make the client use plain HTTP/1.1")
             if b"#" in self.url:

@@ -52,11 +52,12 @@ class Limits:
 
 
 class Gate:
-    """What all connections of one server share: bytes left for bodies, and whether it still takes work."""
+    """What all connections of one server share: bytes left for bodies, and whether it takes new work."""
 
-    __slots__ = ("body_bytes_left", "draining", "shedding")
+    __slots__ = ("body_bytes_left", "draining", "overloaded", "shedding")
 
     def __init__(self, limits: Limits) -> None:
         self.body_bytes_left = limits.inflight_body_bytes
         self.shedding = 0
         self.draining = False
+        self.overloaded = False

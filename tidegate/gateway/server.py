@@ -11,6 +11,7 @@ import uvicorn
 
 from tidegate.gateway.guard import Guarded, Render, guarded
 from tidegate.gateway.limits import Gate, Limits
+from tidegate.gateway.pressure import Pressure
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -97,6 +98,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self.gate = gate
+        self._pressure = Pressure(gate)
         self._graceful_timeout_s = graceful_timeout_s
         self._hurry = asyncio.Event()
         self._on_started = on_started
@@ -116,6 +118,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._pressure.start(asyncio.get_running_loop())
         await self.on_tick(0)
         if self._on_started is not None:
             self._on_started(Running(self))
@@ -129,6 +132,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, wait for running calls, cancel the late ones, drop what is still connected."""
         self.gate.draining = True
+        self._pressure.stop()
         for server in self.servers:
             server.close()
         for sock in sockets or ():
