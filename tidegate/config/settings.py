@@ -117,6 +117,7 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     api_version: str = ""
     headers: dict[str, str] = {}
     stream_usage: StreamUsage | None = None
+    disconnect: Literal["cancel", "drain"] | None = None
     price: DeploymentPrice | None = None
     weight: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 1
 

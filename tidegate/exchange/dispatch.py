@@ -97,7 +97,7 @@ class Dispatcher:
         tries: _Tries | None = None
         while True:
             shortfall = await self._fly(journey)
-            if shortfall is None:
+            if shortfall is None or journey.left:
                 return
             if tries is None:
                 left = tuple(one for one in plan.outbounds if one is not journey.flight.outbound)
@@ -214,7 +214,11 @@ class Dispatcher:
         """Settle the call that failed, begin the next, and wait where that was decided."""
         previous = self._settlement.attempt(journey, otherwise="error")
         reason = journey.flight.error_code or shortfall.error.code
-        journey.entry.attempt(flight.n, previous, flight.outbound.target, flight.hold, reason)
+        try:
+            journey.entry.attempt(flight.n, previous, flight.outbound.target, flight.hold, reason)
+        except BaseException:
+            flight.leave(self._fleet.now_us())
+            raise
         journey.flight = flight
         await journey.entry.written()
         if not isinstance(following, GiveUp) and following.wait_us:

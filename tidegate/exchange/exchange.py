@@ -18,6 +18,9 @@ from tidegate.services.pseudonyms import who_of
 from tidegate.services.state import Current, State
 from tidegate.wire.registry import CODECS
 
+DRAIN_S = 60.0
+"""How long the rest of a reply is read for its bill alone."""
+
 
 class Exchange:
     """Carries calls to providers and back. One for the whole process."""
@@ -79,7 +82,7 @@ class Exchange:
         """Call the provider once the begin is written, and stop at once when the client leaves."""
         task = asyncio.current_task()
         assert task is not None
-        journey.client.on_gone(task.cancel)
+        journey.client.on_gone(lambda: _left(journey, task))
         try:
             await journey.entry.written()
             await self._dispatcher.dispatch(journey)
@@ -145,3 +148,15 @@ class Exchange:
             body_bytes=len(call.body),
             duration_us=int((self._ledger.clock.mono_s() - call.started_s) * 1_000_000),
         )
+
+
+def _left(journey: Journey, task: "asyncio.Task[object]") -> None:
+    """Stop the provider now that the client has gone; or read on, for the bill (trap M6).
+
+    Where stopping saves nothing, the rest of the reply tells what it cost, which nobody else would.
+    """
+    if journey.flight.sent != "no" and journey.flight.outbound.drains:
+        journey.left = not journey.delivered
+        asyncio.get_running_loop().call_later(DRAIN_S, task.cancel)
+    else:
+        task.cancel()

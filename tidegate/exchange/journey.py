@@ -105,6 +105,7 @@ class Journey:
 
     `outcome` None means that nothing has ended it yet. `delivered`: the client was given a stream's end mark;
     SDKs hang up then, often before the provider's own connection ends, and such a call is not cancelled.
+    `left`: the client hung up before, and the reply is read on for its bill.
     """
 
     plan: Plan
@@ -116,6 +117,7 @@ class Journey:
     admitted: Admitted | None
     outcome: Outcome | None = None
     delivered: bool = False
+    left: bool = False
     http: int | None = None
     error_code: str = ""
     edits: list[str] = field(default_factory=list)

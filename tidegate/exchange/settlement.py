@@ -109,7 +109,7 @@ class _Closing:
 def _how(journey: Journey, error: BaseException | None) -> tuple[Outcome, AttemptStatus]:
     """How a call ended: for its client, and for its upstream call where nothing ended that before."""
     if error is None:
-        return journey.outcome or "failed", "error"
+        return "cancelled" if journey.left else journey.outcome or "failed", "error"
     if isinstance(error, asyncio.CancelledError):
         if journey.delivered and journey.outcome is not None:
             return journey.outcome, "error"

@@ -214,7 +214,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     or empty for none). `region` is where the operator says it runs, `jurisdiction` what that means (`eu`).
     `price_model` is the model that is priced before the reply names one, where `model` is an Azure
     deployment's name; empty means `model`. `path_model` fills `{deployment}` in a path. `stream_usage` is
-    the operator's word on a server that the catalogue does not know.
+    the operator's word on a server that the catalogue does not know, as is `disconnect`.
     """
 
     name: str
@@ -232,6 +232,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     path_model: str = ""
     stream_usage: StreamUsage | None = None
+    disconnect: Disconnect | None = None
     weight: int = 1
 
 

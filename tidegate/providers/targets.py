@@ -125,6 +125,7 @@ def _deployment(row: DeploymentRow, provider: Provider) -> Deployment:
         headers=row.headers,
         path_model=row.deployment,
         stream_usage=row.stream_usage,
+        disconnect=row.disconnect,
         weight=row.weight,
     )
 

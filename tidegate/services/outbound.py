@@ -20,7 +20,7 @@ class Outbound:
     model it stands for; the streams of `asks_usage` tell their usage only where it is asked for (trap S2).
     `through` maps each surface of a client to the one that is called for it: itself, or that of another
     dialect. `abilities` is what the model takes, `traits` the same in the words of a translation; `place` is
-    what a decision after a failure knows of it.
+    what a decision after a failure knows of it. `drains`: a reply whose client left is read on (trap M6).
     """
 
     deployment: Deployment
@@ -38,6 +38,7 @@ class Outbound:
     abilities: Capabilities = field(init=False)
     traits: TargetTraits = field(init=False)
     place: Place = field(init=False)
+    drains: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out what follows from the deployment and its provider."""
@@ -59,6 +60,7 @@ class Outbound:
         wallet = f"{provider.name}:{one.secret or one.base_url}"
         place = Place(name=one.name, wallet=wallet, model=asked, context_tokens=context_tokens)
         object.__setattr__(self, "place", place)
+        object.__setattr__(self, "drains", (one.disconnect or provider.disconnect) == "drain")
 
 
 def _through(spoken: Collection[Surface]) -> dict[Surface, Surface]:
