@@ -293,7 +293,7 @@ def assert_recorded(call: Started, requests: Rows, attempts: Rows) -> None:
     if last["usage_source"] == "none":
         assert last["sent"] == "no" or last["http"] >= 400, last
         assert last["cost_nano"] == 0, last
-    elif request["outcome"] in ("cancelled", "interrupted") and last["usage_source"] != "provider":
+    elif last["status"] in ("cancelled", "interrupted") and last["usage_source"] != "provider":
         assert {"estimated", "maybe_billed"} <= set(flags_of(last)), last
 
 
