@@ -15,7 +15,6 @@ from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
-from tidegate.exchange.stream import Timing
 from tidegate.gateway.auth import Authenticator, LoginGuard
 from tidegate.gateway.descriptors import raise_limit
 from tidegate.gateway.limits import Limits
@@ -35,14 +34,13 @@ from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Limiter
 from tidegate.services.parent import ends_with_parent
-from tidegate.services.policies import policies_of, scope_limits_of, spend_rules_of
 from tidegate.services.pseudonyms import Pseudonyms
-from tidegate.services.state import Current, state_of
+from tidegate.services.state import Current, State, state_of
 from tidegate.services.tokens import Calibrations
 from tidegate.stores.journal import Journal
 from tidegate.stores.layout import Layout, read_pepper
 from tidegate.stores.names_spool import NamesSpool
-from tidegate.stores.snapshot import SnapshotUnreadable, SnapshotWatch
+from tidegate.stores.snapshot import Policies, SnapshotUnreadable, SnapshotWatch
 
 log = logging.getLogger("tidegate.gateway")
 
@@ -106,7 +104,16 @@ async def gateway(
     journal = Journal.open(layout.gateway_journal, boot=boot)
     ledger = Ledger(journal, clock, refused_per_minute=settings.policy.refused_records_per_minute)
     current = Current()
-    keeper = _Keeper(layout, pepper, env, current, ledger, spool)
+    fleet = Fleet(clock, Policies(), on_breaker=_noted(ledger))
+    limiter = Limiter(clock, on_spend=_spending(ledger))
+
+    def take(state: State) -> None:
+        """Bring a snapshot into force; calls that run keep to theirs."""
+        current.state = state
+        fleet.configure(state.policies)
+        limiter.configure(state.limits, state.spending)
+
+    keeper = _Keeper(layout, pepper, env, take, ledger, spool)
     await keeper.look()
     ledger.note(
         "gateway_started", version=__version__, snapshot=current.state.version if current.state else 0
@@ -115,7 +122,9 @@ async def gateway(
     keeping = asyncio.create_task(keeper.keep())
     try:
         yield Gateway(
-            application=_application(settings, current, ledger, pepper, spool, own_transport),
+            application=_application(
+                settings, current, ledger, Pseudonyms(pepper, spool.add), own_transport, fleet, limiter
+            ),
             journal=journal,
             ledger=ledger,
             current=current,
@@ -135,16 +144,13 @@ def _application(
     settings: Settings,
     current: Current,
     ledger: Ledger,
-    pepper: bytes,
-    spool: NamesSpool,
+    pseudonyms: Pseudonyms,
     transport: Transport,
+    fleet: Fleet,
+    limiter: Limiter,
 ) -> Application:
     calibrations = Calibrations()
-    pseudonyms = Pseudonyms(pepper, spool.add)
-    fleet = Fleet(ledger.clock, policies_of(settings), on_breaker=_noted(ledger))
-    resorts = settings.last_resort
-    last_models = {alias: row.model for alias, row in resorts.items() if row.model is not None}
-    planner = Planner(pseudonyms, calibrations, Features(), fleet, last_models)
+    planner = Planner(pseudonyms, calibrations, Features(), fleet)
     settlement, kept = Settlement(calibrations), KeptParts()
     server = settings.server
     dispatcher = Dispatcher(
@@ -155,16 +161,11 @@ def _application(
             idle_s=server.idle_timeout_s,
             total_s=server.total_timeout_s,
         ),
-        timing=Timing(
-            keep_alive_s=settings.policy.keep_alive_s,
-            hold_s=settings.policy.keep_alive_s,
-            first_content_s=server.first_content_timeout_s,
-        ),
+        first_content_s=server.first_content_timeout_s,
         planner=planner,
         settlement=settlement,
         fleet=fleet,
         kept=kept,
-        texts={alias: row.message for alias, row in resorts.items() if row.message is not None},
     )
     exchange = Exchange(
         current=current,
@@ -173,9 +174,7 @@ def _application(
         settlement=settlement,
         dispatcher=dispatcher,
         kept=kept,
-        limiter=Limiter(
-            scope_limits_of(settings), spend_rules_of(settings), ledger.clock, on_spend=_spending(ledger)
-        ),
+        limiter=limiter,
     )
     return Application(
         exchange=exchange,
@@ -222,14 +221,14 @@ class _Keeper:
         layout: Layout,
         pepper: bytes,
         env: Mapping[str, str],
-        current: Current,
+        take: Callable[[State], None],
         ledger: Ledger,
         spool: NamesSpool,
     ) -> None:
         self._watch = SnapshotWatch(layout.root)
         self._pepper = pepper
         self._env = env
-        self._current = current
+        self._take = take
         self._ledger = ledger
         self._spool = spool
         self._catalog = load_catalog()
@@ -244,7 +243,7 @@ class _Keeper:
         except (SnapshotUnreadable, ConfigError, KeyError) as error:
             log.error("the snapshot cannot be used: %s", error)  # noqa: TRY400 - the cause is the file
             return
-        self._current.state = state
+        self._take(state)
         log.info("snapshot %d in force: %d deployments", snapshot.version, len(snapshot.deployments))
 
     async def keep(self) -> None:

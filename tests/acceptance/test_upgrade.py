@@ -110,10 +110,10 @@ class Stage:
     wrong: list[str] = field(default_factory=list)
     stop: bool = False
 
-    async def stream(self) -> Stream:
+    async def stream(self, model: str = "small") -> Stream:
         """A stream whose first event has come."""
         reader, writer = await self.connect()
-        writer.write(self.request(stream=True))
+        writer.write(self.request(stream=True, model=model))
         async with asyncio.timeout(PATIENCE_S):
             head = await reader.readuntil(b"\r\n\r\n")
             assert b" 200 " in head, head
@@ -138,6 +138,20 @@ class Stage:
         if b" 200 " not in head or body != ANSWER:
             self.wrong.append(f"{head!r} {body!r}")
         return b"connection: close" not in head.lower()
+
+    async def asked(self, model: str) -> tuple[int, bytes]:
+        """The status and body of one call to a model, with a question of its own."""
+        reader, writer = await self.connect()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                writer.write(self.request(stream=False, model=model, text=f"hello {len(self.idents)}"))
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                body = await reader.readexactly(int(length[1]) if length else 0)
+        finally:
+            writer.close()
+        self.idents += [found.decode() for found in IDENT.findall(head)]
+        return int(head.split()[1]), body
 
     async def calls(self, *, keeping: bool) -> None:
         """Call in a loop until told to stop, on one connection for as long as it is kept, or on new ones."""
@@ -174,9 +188,9 @@ class Stage:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", int(self.here.base_url.rsplit(":")[-1]))
 
-    def request(self, *, stream: bool) -> bytes:
-        said = [{"role": "user", "content": "hello"}]
-        raw = json.dumps({"model": "small", "max_tokens": 8, "stream": stream, "messages": said}).encode()
+    def request(self, *, stream: bool, model: str = "small", text: str = "hello") -> bytes:
+        said = [{"role": "user", "content": text}]
+        raw = json.dumps({"model": model, "max_tokens": 8, "stream": stream, "messages": said}).encode()
         return (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {self.key}\r\n"
             f"content-type: application/json\r\n{'connection: close' if stream else 'x: y'}\r\n"
@@ -353,6 +367,77 @@ def test_a_reload_adds_a_deployment_and_cuts_no_stream(tmp_path: Path) -> None:
         assert configuration is not None
         assert configuration.upgrade == ("server.max_connections",)
         assert await stage.settled() == {"ok": len(stage.idents)}
+
+    on_stage(tmp_path, play)
+
+
+RULES = """
+[breaker]
+last_failures = 2
+cooldown_s = 300
+
+[resilience]
+attempts = 1
+
+[[limits]]
+scope = "model"
+name = "small"
+requests_per_minute = 100
+"""
+OTHER_RULES = """
+[breaker]
+enabled = false
+
+[resilience]
+attempts = 1
+
+[[limits]]
+scope = "model"
+name = "small"
+requests_per_minute = 20
+
+[aliases]
+fast = ["dead"]
+
+[last_resort.fast]
+message = "Please try again later."
+"""
+
+
+def test_a_reload_changes_the_rules_for_new_calls_and_cuts_no_stream(tmp_path: Path) -> None:
+    async def new_rules_hold(stage: Stage) -> None:
+        assert (await stage.asked("small"))[0] == 429, "the streams count under the lower limit"
+        for _ in range(4):
+            assert (await stage.asked("dead"))[0] == 502, "no breaker keeps a call from it"
+        status, body = await stage.asked("fast")
+        assert (status, b"Please try again later." in body) == (200, True)
+
+    async def play(stage: Stage) -> None:
+        gateway, good = stage.pid("gateway"), stage.here.config.read_text()
+        rows = deployment("dead", "openai-compatible", "http://127.0.0.1:9/v1", "dead")
+        rows += deployment("large", "openai-compatible", stage.provider.base_url, "large")
+        started = good.replace('"flag"', '"flag"\nkeep_alive_s = 60') + rows
+        stage.here.config.write_text(started + RULES)
+        await stage.until(lambda: b'"large"' in models_of(stage))
+        streams = await stage.streams(20)
+        assert [(await stage.asked("dead"))[0] for _ in range(3)] == [502, 502, 503]
+
+        stage.here.config.write_text(started.replace("= 60", "= 1") + OTHER_RULES)
+        await stage.until(lambda: b'"fast"' in models_of(stage))
+        await new_rules_hold(stage)
+        kept_alive = await stage.stream("large")
+        async with asyncio.timeout(PATIENCE_S):
+            await kept_alive.reader.readuntil(b"\n: ping")
+
+        stage.here.config.write_text(started + OTHER_RULES.replace('"model"', '"nobody"'))
+        await stage.until(lambda: "configuration refused" in stage.log())
+        await new_rules_hold(stage)
+        stage.provider.gate.set()
+        await whole([*streams, kept_alive])
+        assert stage.pid("gateway") == gateway
+        assert "takes effect after" not in stage.log()
+        outcomes = await stage.settled()
+        assert (outcomes["ok"], outcomes["cancelled"]) == (21, 0)
 
     on_stage(tmp_path, play)
 

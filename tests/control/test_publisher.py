@@ -3,13 +3,23 @@ from pathlib import Path
 import pytest
 
 from tests.control.test_registry import Memory, asked
-from tidegate.config.settings import DeploymentRow, Settings
+from tidegate.config.settings import (
+    Breaker,
+    DeploymentRow,
+    LastResort,
+    LimitRow,
+    Policy,
+    Resilience,
+    Settings,
+    SpendLimitRow,
+)
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry
 from tidegate.model.errors import ConfigError, Unavailable
 from tidegate.providers.catalog import load
 from tidegate.services.clock import Clock
 from tidegate.stores.snapshot import NAME, read_snapshot
+from tidegate.stores.snapshot import LastResort as Resort
 
 ROW = DeploymentRow(name="d", provider="vllm", model="small", base_url="http://127.0.0.1:1/v1")
 SETTINGS = Settings(deployments=(ROW,), aliases={"fast": ("small",)})
@@ -32,6 +42,30 @@ def test_a_snapshot_holds_keys_deployments_and_no_secret(tmp_path: Path) -> None
     assert (found.keys, found.aliases) == ((made.key,), {"fast": ("small",)})
     assert [one.name for one in found.deployments] == ["d"]
     assert made.text.encode() not in (tmp_path / NAME).read_bytes()
+
+
+def test_a_snapshot_holds_all_that_a_reload_brings_into_force(tmp_path: Path) -> None:
+    here = publisher(tmp_path)
+    here.configure(
+        Settings(
+            deployments=(ROW,),
+            last_resort={"fast": LastResort(model="small", message="Later.")},
+            resilience=Resilience(attempts=7, balance="latency"),
+            breaker=Breaker(enabled=False),
+            limits=(LimitRow(scope="team", name="red", requests_per_minute=3),),
+            spend_limits=(SpendLimitRow(key="*", amount_per_minute="0.5", currency="EUR"),),
+            policy=Policy(keep_alive_s=1.5),
+        )
+    )
+    here.publish(registry())
+    found = read_snapshot(tmp_path)
+    assert found is not None
+    assert found.last_resort == {"fast": Resort(model="small", message="Later.")}
+    assert (found.policies.resilience.max_total, found.policies.balance) == (7, "latency")
+    assert not found.policies.breaker.enabled
+    assert [limit.amount for limit in found.limits["team"].named["red"]] == [3]
+    assert (found.spend_limits["*"].policy.max_nano, found.spend_limits["*"].currency) == (500_000_000, "EUR")
+    assert found.keep_alive_us == 1_500_000
 
 
 def test_versions_only_rise_also_across_restarts_and_clocks_that_go_back(tmp_path: Path) -> None:

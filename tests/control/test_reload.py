@@ -117,7 +117,7 @@ def test_what_could_not_be_taken_is_tried_again(tmp_path: Path) -> None:
 def test_settings_that_wait_are_named_by_what_they_wait_for(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     server = '[server]\nlisten = "127.0.0.1:1"\ntransport = "aiohttp"\n'
-    stage.write(server + '[policy]\nunpriced = "flag"\nkeep_alive_s = 5\n' + ROW.format("a"))
+    stage.write(server + "[policy]\nkeep_alive_s = 5\nrefused_records_per_minute = 5\n" + ROW.format("a"))
     status = stage.reloader.reload()
-    assert status.upgrade == ("server.transport", "policy.keep_alive_s")
+    assert status.upgrade == ("server.transport", "policy.refused_records_per_minute")
     assert status.restart == ("server.listen",)

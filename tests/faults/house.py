@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,6 @@ from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
-from tidegate.exchange.stream import Timing
 from tidegate.model.identity import Key
 from tidegate.model.ids import uuid7
 from tidegate.model.request import Surface
@@ -26,17 +25,16 @@ from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
 from tidegate.services.deployments import survey
 from tidegate.services.features import Features
-from tidegate.services.fleet import Fleet, Policies
+from tidegate.services.fleet import Fleet
 from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Limiter
-from tidegate.services.policies import ScopeLimits, SpendRules
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import Current, State, state_of
 from tidegate.services.tokens import Calibrations
 from tidegate.stores.journal import Disk, Journal
 from tidegate.stores.layout import Layout
-from tidegate.stores.snapshot import Snapshot
+from tidegate.stores.snapshot import Policies, Snapshot
 
 PEPPER = bytes(32)
 KEY = Key(id="k1", mac="", tenant="acme", team="web")
@@ -179,20 +177,19 @@ class House:
 
     def _exchange(self, transport: Transport) -> Exchange:
         current, calibrations = Current(), Calibrations()
-        current.state = state()
+        current.state = replace(state(), policies=self.policies, keep_alive_s=3600.0)
         fleet = Fleet(self.clock, self.policies, on_breaker=lambda name, event: None)
-        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet, {})
+        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet)
         kept = KeptParts()
         settlement = Settlement(calibrations)
         dispatcher = Dispatcher(
             transport=transport,
             limits=LIMITS,
-            timing=Timing(keep_alive_s=3600.0, hold_s=3600.0, first_content_s=3600.0),
+            first_content_s=3600.0,
             planner=planner,
             settlement=settlement,
             fleet=fleet,
             kept=kept,
-            texts={},
         )
         return Exchange(
             current=current,
@@ -201,7 +198,7 @@ class House:
             settlement=settlement,
             dispatcher=dispatcher,
             kept=kept,
-            limiter=Limiter(ScopeLimits({}), SpendRules({}), self.clock, on_spend=lambda key, event: None),
+            limiter=Limiter(self.clock, on_spend=lambda key, event: None),
         )
 
     def call(

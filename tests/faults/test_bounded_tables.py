@@ -37,13 +37,14 @@ from tidegate.services import pricebook
 from tidegate.services.clock import Clock
 from tidegate.services.deployments import Deployments
 from tidegate.services.features import MAX_PER_KEY, MAX_REMEMBERED, Features, Fingerprints
-from tidegate.services.fleet import Fleet, Policies
+from tidegate.services.fleet import Fleet
 from tidegate.services.keys import MAX_VERIFIED, Keyring, mac_of, mint
 from tidegate.services.ledger import Ledger
 from tidegate.services.pricebook import PriceBook
 from tidegate.services.pricing import MAX_MEMO, Pricing
 from tidegate.services.pseudonyms import REMEMBERED, Pseudonyms
 from tidegate.services.tokens import MAX_MODELS, Calibrations
+from tidegate.stores.snapshot import Policies
 from tidegate.wire import body as wire_body
 from tidegate.wire.body import Body
 

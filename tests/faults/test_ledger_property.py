@@ -20,9 +20,9 @@ from tests.faults.provider import ENDS_WELL, KINDS, STEP, Kind, Reply, Told, ans
 from tests.support.scripted_transport import ScriptedReply, ScriptedTransport, Sent
 from tidegate.policy.breaker import BreakerPolicy
 from tidegate.policy.resilience import ResiliencePolicy
-from tidegate.services.fleet import Policies
 from tidegate.stores.journal import Disk
 from tidegate.stores.journal.disk import preallocate
+from tidegate.stores.snapshot import Policies
 
 PATIENCE_S = 30.0
 ATTEMPTS = 4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.config.settings import Policy, Server, Settings
+from tidegate.config.settings import Breaker, LastResort, LimitRow, Policy, Resilience, Server, Settings
 from tidegate.model.errors import ConfigError
 from tidegate.providers.catalog import load
 from tidegate.services.configuration import Waiting, keep, to_serve, waiting
@@ -50,6 +50,20 @@ def test_the_supervisors_state_directory_holds(tmp_path: Path) -> None:
 CASES = {
     "nothing": (Settings(), Waiting()),
     "what a reload brings": (Settings(aliases={"a": ("b",)}, policy=Policy(unpriced="flag")), Waiting()),
+    "staying up": (
+        Settings(
+            resilience=Resilience(attempts=1),
+            breaker=Breaker(enabled=False),
+            limits=(LimitRow(scope="key", name="*", concurrent=1),),
+            last_resort={"a": LastResort(message="Later.")},
+            policy=Policy(keep_alive_s=5),
+        ),
+        Waiting(),
+    ),
+    "a rule of the start": (
+        Settings(policy=Policy(refused_records_per_minute=1)),
+        Waiting(upgrade=("policy.refused_records_per_minute",)),
+    ),
     "a limit": (Settings(server=Server(max_connections=9)), Waiting(upgrade=("server.max_connections",))),
     "the address": (Settings(server=Server(listen="[::1]:1")), Waiting(restart=("server.listen",))),
 }

@@ -5,10 +5,13 @@ import pytest
 from tidegate.model.provider import Deployment
 from tidegate.policy.balance import Mode, replayed
 from tidegate.policy.breaker import BreakerEvent, BreakerPolicy
+from tidegate.policy.resilience import ResiliencePolicy
+from tidegate.policy.retry_budget import RetryBudgetPolicy
 from tidegate.providers.catalog import load
 from tidegate.services.clock import Clock
-from tidegate.services.fleet import SECOND_US, Fleet, Policies
+from tidegate.services.fleet import SECOND_US, Fleet
 from tidegate.services.outbound import Outbound
+from tidegate.stores.snapshot import Policies
 
 PROVIDER = load()["vllm"]
 
@@ -121,3 +124,37 @@ def test_the_quicker_one_goes_first_by_latency() -> None:
         visit.end("ok", here.now_us())
     assert {names(here.order((A, B), "")[0])[0] for _ in range(20)} == {"b"}
     assert here.latencies.running("a") == 0
+
+
+def test_what_is_known_outlives_a_change_of_policies() -> None:
+    time = Time()
+    here, _ = fleet(time, "latency", breaker=BreakerPolicy(last_calls=1, last_failures=1))
+    for name, verdict in (("a", "failed"), ("b", "ok")):
+        visit = here.enter(name)
+        assert visit is not None
+        visit.first_content(20_000, here.now_us())
+        visit.end(verdict, here.now_us())  # type: ignore[arg-type]
+    here.cool("b", 9 * SECOND_US)
+    while here.retries.retried("a", here.now_us()):
+        pass
+    here.configure(
+        Policies(
+            resilience=ResiliencePolicy(max_total=9),
+            breaker=BreakerPolicy(last_calls=9, probes=3),
+            retries=RetryBudgetPolicy(ratio_permille=0),
+            balance="weight",
+        )
+    )
+    assert here.policies.resilience.max_total == 9
+    assert here.enter("a") is None
+    assert here.back_us("b", here.now_us()) == 9 * SECOND_US
+    assert not here.retries.has_retry("a", here.now_us())
+    assert here.latencies.latency_us("b", here.now_us()) == 20_000
+    time.now_s += 5
+    assert [here.enter("a") is not None for _ in range(4)] == [True, True, True, False]
+
+
+def test_other_policies_decide_the_next_order() -> None:
+    here, _ = fleet(Time())
+    here.configure(Policies(balance="weight"))
+    assert {names(here.order((A, B), "")[0])[0] for _ in range(50)} == {"a", "b"}

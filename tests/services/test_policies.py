@@ -6,7 +6,17 @@ import msgspec
 import pytest
 
 from tidegate.config.load import read_text
-from tidegate.config.settings import Breaker, LimitRow, Resilience, Settings, SpendLimitRow
+from tidegate.config.settings import (
+    Breaker,
+    LimitRow,
+    Policy,
+    Resilience,
+    Settings,
+    SpendLimitRow,
+)
+from tidegate.config.settings import (
+    LastResort as LastResortRow,
+)
 from tidegate.policy.breaker import BreakerPolicy
 from tidegate.policy.rate import Kind, Limit
 from tidegate.policy.resilience import ResiliencePolicy
@@ -14,8 +24,25 @@ from tidegate.policy.retry_budget import RetryBudgetPolicy
 from tidegate.policy.spend_breaker import SpendPolicy
 from tidegate.providers.catalog import load
 from tidegate.providers.targets import targets
-from tidegate.services.fleet import Policies
-from tidegate.services.policies import SpendRule, policies_of, scope_limits_of, spend_rules_of
+from tidegate.services.policies import (
+    ScopeLimits,
+    SpendRules,
+    keep_alive_us_of,
+    last_resorts_of,
+    policies_of,
+    scopes_of,
+    spend_rules_of,
+)
+from tidegate.stores.snapshot import LastResort, Policies, Snapshot, SpendRule
+
+
+def limits_of(settings: Settings) -> ScopeLimits:
+    return ScopeLimits(scopes_of(settings))
+
+
+def rules_of(settings: Settings) -> SpendRules:
+    return SpendRules(spend_rules_of(settings))
+
 
 CALL = {
     "tenant": "acme",
@@ -30,6 +57,22 @@ CALL = {
 
 def test_the_defaults_of_the_settings_are_those_of_the_policies() -> None:
     assert policies_of(Settings()) == Policies()
+
+
+def test_a_snapshot_from_before_says_what_the_defaults_of_the_settings_say() -> None:
+    old, settings = Snapshot(version=1, made_at_us=0), Settings()
+    assert old.policies == policies_of(settings)
+    assert old.limits == scopes_of(settings)
+    assert old.spend_limits == spend_rules_of(settings)
+    assert old.last_resort == last_resorts_of(settings)
+    assert old.keep_alive_us == keep_alive_us_of(settings)
+
+
+def test_last_resorts_and_the_keep_alive_arrive() -> None:
+    rows = {"a": LastResortRow(model="m"), "b": LastResortRow(message="Later.")}
+    settings = Settings(last_resort=rows, policy=Policy(keep_alive_s=2.5))
+    assert last_resorts_of(settings) == {"a": LastResort(model="m"), "b": LastResort(message="Later.")}
+    assert keep_alive_us_of(settings) == 2_500_000
 
 
 def test_every_setting_of_resilience_arrives() -> None:
@@ -108,7 +151,7 @@ def test_a_weight_reaches_its_deployment() -> None:
 
 def limited(*rows: LimitRow, **call: str) -> list[tuple[str, Kind, int]]:
     """The limits of one call, shortly."""
-    found = scope_limits_of(Settings(limits=rows)).of(**{**CALL, **call})
+    found = limits_of(Settings(limits=rows)).of(**{**CALL, **call})
     return [(scope, limit.kind, limit.amount) for scope, limit in found]
 
 
@@ -187,7 +230,7 @@ def test_no_tenant_counts_under_the_label_of_another() -> None:
 
 
 def test_a_limit_is_for_a_minute() -> None:
-    found = scope_limits_of(Settings(limits=(LimitRow(scope="key", name="*", requests_per_minute=3),)))
+    found = limits_of(Settings(limits=(LimitRow(scope="key", name="*", requests_per_minute=3),)))
     assert found.of(tenant="acme", key="k1") == [("key:k1", Limit("requests", 3, 60_000_000))]
 
 
@@ -202,7 +245,7 @@ def test_a_spend_limit_arrives_in_nano_units_and_thousandths() -> None:
         floor_amount="0.000000001",
         cooldown_s=60,
     )
-    assert spend_rules_of(Settings(spend_limits=(row,))).of("k1") == SpendRule(
+    assert rules_of(Settings(spend_limits=(row,))).of("k1") == SpendRule(
         SpendPolicy(
             max_tokens=5_000,
             max_nano=2_500_000_000,
@@ -216,13 +259,13 @@ def test_a_spend_limit_arrives_in_nano_units_and_thousandths() -> None:
 
 
 def test_the_defaults_of_a_spend_limit_are_those_of_its_policy() -> None:
-    rule = spend_rules_of(Settings(spend_limits=(SpendLimitRow(key="*", tokens_per_minute=1),))).of("k1")
+    rule = rules_of(Settings(spend_limits=(SpendLimitRow(key="*", tokens_per_minute=1),))).of("k1")
     assert rule == SpendRule(SpendPolicy(max_tokens=1), None)
 
 
 def test_only_an_operator_closes_what_has_no_cooldown() -> None:
     row = SpendLimitRow(key="*", tokens_per_minute=1, closed_by="operator")
-    rule = spend_rules_of(Settings(spend_limits=(row,))).of("k1")
+    rule = rules_of(Settings(spend_limits=(row,))).of("k1")
     assert rule is not None
     assert rule.policy.cooldown_us is None
 
@@ -231,12 +274,12 @@ def test_a_keys_id_goes_before_its_name_and_that_before_each_one() -> None:
     rows = tuple(
         SpendLimitRow(key=key, tokens_per_minute=tokens) for key, tokens in (("*", 1), ("bot", 2), ("k1", 3))
     )
-    rules = spend_rules_of(Settings(spend_limits=rows))
+    rules = rules_of(Settings(spend_limits=rows))
     found = [rules.of("k1", "bot"), rules.of("k2", "bot"), rules.of("k2", "other"), rules.of("k2")]
     assert [rule.policy.max_tokens for rule in found if rule] == [3, 2, 1, 1]
 
 
 def test_a_key_that_no_row_is_for_may_spend() -> None:
-    rules = spend_rules_of(Settings(spend_limits=(SpendLimitRow(key="bot", tokens_per_minute=1),)))
+    rules = rules_of(Settings(spend_limits=(SpendLimitRow(key="bot", tokens_per_minute=1),)))
     assert rules.of("k1") is None
-    assert spend_rules_of(Settings()).of("k1", "bot") is None
+    assert rules_of(Settings()).of("k1", "bot") is None

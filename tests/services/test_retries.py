@@ -21,3 +21,13 @@ def test_the_table_is_bounded() -> None:  # trap V4
         assert budgets.retried(name, 0)
     assert len(budgets) == 2
     assert (budgets.has_retry("a", 0), budgets.has_retry("b", 0)) == (True, False)
+
+
+def test_another_policy_takes_over_what_is_left() -> None:
+    budgets = RetryBudgets(POLICY)
+    assert budgets.retried("a", 0)
+    budgets.requested("a")
+    budgets.configure(RetryBudgetPolicy(ratio_permille=1000, floor=0, capacity=1), 0)
+    assert not budgets.has_retry("a", 0), "a request from before counts as it did"
+    budgets.requested("a")
+    assert budgets.has_retry("a", 0)

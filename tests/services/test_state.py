@@ -8,9 +8,10 @@ from msgspec import structs
 from tidegate.model.errors import Forbidden, ModelNotAllowed, ModelNotFound, Unavailable, Unsupported
 from tidegate.model.provider import Deployment, StreamUsage, Target
 from tidegate.model.request import Surface
+from tidegate.policy.spend_breaker import SpendPolicy
 from tidegate.providers.catalog import load, stream_usage
 from tidegate.services.state import MAX_REMEMBERED, State, state_of
-from tidegate.stores.snapshot import Snapshot
+from tidegate.stores.snapshot import Snapshot, SpendRule
 
 CATALOG = load()
 
@@ -121,3 +122,12 @@ def test_the_operators_word_on_streams_goes_first(stated: StreamUsage) -> None: 
     (found,) = state_of(snapshot, CATALOG, b"p" * 32, {}).ready("m", "chat")
     assert ("chat" in found.asks_usage) is (stated == "ask")
     assert "responses" not in found.asks_usage
+
+
+def test_the_rules_of_a_snapshot_are_in_reach_of_a_call() -> None:
+    rule = SpendRule(SpendPolicy(max_tokens=1))
+    snapshot = Snapshot(version=1, made_at_us=0, spend_limits={"*": rule}, keep_alive_us=2_500_000)
+    here = state_of(snapshot, CATALOG, b"p" * 32, {})
+    assert here.spending.of("anybody") == rule
+    assert here.limits.of(tenant="acme", key="k1") == []
+    assert (here.policies, here.keep_alive_s) == (snapshot.policies, 2.5)

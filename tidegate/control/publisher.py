@@ -10,6 +10,13 @@ from tidegate.model.provider import Provider
 from tidegate.providers.targets import price_section
 from tidegate.services.clock import Clock
 from tidegate.services.deployments import survey
+from tidegate.services.policies import (
+    keep_alive_us_of,
+    last_resorts_of,
+    policies_of,
+    scopes_of,
+    spend_rules_of,
+)
 from tidegate.stores.snapshot import Snapshot, SnapshotUnreadable, read_snapshot, write_snapshot
 
 
@@ -67,6 +74,11 @@ class Publisher:
             prices=price_section(settings, self._catalog),
             unpriced=settings.policy.unpriced,
             currency=settings.report.currency,
+            policies=policies_of(settings),
+            limits=scopes_of(settings),
+            spend_limits=spend_rules_of(settings),
+            last_resort=last_resorts_of(settings),
+            keep_alive_us=keep_alive_us_of(settings),
         )
         write_snapshot(self._directory, snapshot)
         self.is_behind = False

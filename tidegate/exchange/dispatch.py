@@ -1,7 +1,6 @@
 """Upstream calls of one request: again here, elsewhere, or an honest end, each settled in the record."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.exchange.deliver import deliver
@@ -55,28 +54,29 @@ class _Tries:
 
 
 class Dispatcher:
-    """Makes the upstream calls of journeys. `texts` are the last resorts of aliases."""
+    """Makes the upstream calls of journeys, each by the configuration that its plan was made from.
+
+    `first_content_s` is a limit of every stream, see Timing.
+    """
 
     def __init__(
         self,
         *,
         transport: Transport,
         limits: PhaseLimits,
-        timing: Timing,
+        first_content_s: float,
         planner: Planner,
         settlement: Settlement,
         fleet: Fleet,
         kept: KeptParts,
-        texts: Mapping[str, str],
     ) -> None:
         self._transport = transport
         self._limits = limits
-        self._timing = timing
+        self._timing = Timing(keep_alive_s=0.0, hold_s=0.0, first_content_s=first_content_s)
         self._planner = planner
         self._settlement = settlement
         self._fleet = fleet
         self._kept = kept
-        self._texts = texts
 
     def launch(self, plan: Plan) -> Flight:
         """The first upstream call of a plan, held for and ready to go. Raises the error that refuses it."""
@@ -86,7 +86,7 @@ class Dispatcher:
 
     def text_for(self, plan: Plan) -> str | None:
         """The fixed text for a call that no deployment can take, where its alias has one."""
-        return self._texts.get(plan.facts.model) if can_stand_in(plan, "overload") else None
+        return _text_of(plan) if can_stand_in(plan, "overload") else None
 
     async def dispatch(self, journey: Journey) -> None:
         """Call the planned deployments until one answers, and hand its reply on.
@@ -140,7 +140,7 @@ class Dispatcher:
             async with call as reply:
                 flight.sent = "yes"
                 flight.first_byte_us = journey.elapsed_us()
-                shortfall = await deliver(journey, reply, self._timing)
+                shortfall = await deliver(journey, reply, self._timing_of(journey.plan))
         except TransportError as failure:
             if journey.http is not None:
                 raise
@@ -148,6 +148,13 @@ class Dispatcher:
         if shortfall is not None:
             flight.failure = shortfall.failure
         return shortfall
+
+    def _timing_of(self, plan: Plan) -> Timing:
+        """The limits of one stream, made again where a snapshot changes them."""
+        timing, silent_s = self._timing, plan.state.keep_alive_s
+        if timing.keep_alive_s != silent_s:
+            timing = self._timing = replace(timing, keep_alive_s=silent_s, hold_s=silent_s)
+        return timing
 
     def _limits_for(self, journey: Journey) -> PhaseLimits:
         """The limits of one call, cut to what is left of the client's own deadline."""
@@ -160,7 +167,7 @@ class Dispatcher:
     def _decide(self, journey: Journey, shortfall: Shortfall, tries: _Tries) -> Next:
         """Ask the policy, record its answer, and pass the deployment over as long as it says."""
         plan, flight, fleet = journey.plan, journey.flight, self._fleet
-        policy, name = fleet.policies.resilience, flight.outbound.name
+        policy, name = plan.state.policies.resilience, flight.outbound.name
         left_us = None
         if plan.timeout_s is not None:
             left_us = int(plan.timeout_s * SECOND_US) - journey.elapsed_us()
@@ -226,7 +233,7 @@ class Dispatcher:
 
     async def _give_up(self, journey: Journey, shortfall: Shortfall) -> None:
         """Tell the client: in the provider's own words where it had any."""
-        text = self._texts.get(journey.plan.facts.model)
+        text = _text_of(journey.plan)
         if text is not None and can_stand_in(journey.plan, shortfall.failure):
             await send_text(journey, text)
             return
@@ -238,6 +245,12 @@ class Dispatcher:
         journey.http = answer.status
         await journey.client.reply(answer.status, answer.headers, answer.body)
         journey.bytes_out = len(answer.body)
+
+
+def _text_of(plan: Plan) -> str | None:
+    """The text of an alias's last resort, where it has one."""
+    resort = plan.state.last_resort.get(plan.facts.model)
+    return resort.message or None if resort is not None else None
 
 
 def _worded(flight: Flight, failure: TransportError) -> Shortfall:

@@ -10,11 +10,12 @@ from tidegate.exchange.plan import Asked, Plan, Planner
 from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, Unavailable
-from tidegate.model.record import Begin
+from tidegate.model.record import Begin, Decision
 from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Admitted, Limiter
 from tidegate.services.pseudonyms import who_of
+from tidegate.services.replays import Question, Replays
 from tidegate.services.state import Current, State
 from tidegate.wire.registry import CODECS
 
@@ -43,6 +44,7 @@ class Exchange:
         self._dispatcher = dispatcher
         self._kept = kept
         self._limiter = limiter
+        self._replays = Replays()
 
     async def run(self, call: Call, client: Client) -> None:
         """Answer one call. Every way out leaves one settled record."""
@@ -54,10 +56,11 @@ class Exchange:
         try:
             asked = self._planner.read(call, codec)
             plan = self._planner.plan(asked, self._state())
+            replayed = self._replays.check(_question(plan), plan.call.at_us)
             if not self._limiter.limits_nothing:
                 admitted = self._admit(plan)
             flight = self._dispatcher.launch(plan)
-            entry = self._ledger.begin(self._record(plan, flight))
+            entry = self._ledger.begin(self._record(plan, flight, replayed))
         except TidegateError as error:
             self._let_go(flight, admitted)
             self._refused(call, asked, error)
@@ -77,6 +80,9 @@ class Exchange:
         except asyncio.CancelledError:
             if not client.gone:
                 raise
+        finally:
+            failed = journey.outcome in ("failed", "truncated")
+            self._replays.ended(_question(plan), plan.call.at_us, failed=failed)
 
     async def _carry(self, journey: Journey) -> None:
         """Call the provider once the begin is written, and stop at once when the client leaves."""
@@ -117,7 +123,7 @@ class Exchange:
         if admitted is not None:
             admitted.leave()
 
-    def _record(self, plan: Plan, flight: Flight) -> Begin:
+    def _record(self, plan: Plan, flight: Flight, replayed: tuple[Decision, ...]) -> Begin:
         facts, call = plan.facts, plan.call
         return Begin(
             seq=self._ledger.next_seq(),
@@ -135,7 +141,7 @@ class Exchange:
             limit_sent=facts.max_output,
             limit_source="none" if facts.max_output is None else "client",
             service_tier=facts.service_tier,
-            decisions=plan.decisions,
+            decisions=plan.decisions + replayed,
         )
 
     def _refused(self, call: Call, asked: Asked | None, error: TidegateError) -> None:
@@ -148,6 +154,11 @@ class Exchange:
             body_bytes=len(call.body),
             duration_us=int((self._ledger.clock.mono_s() - call.started_s) * 1_000_000),
         )
+
+
+def _question(plan: Plan) -> Question:
+    """What makes two calls the same question."""
+    return plan.call.key.id, plan.asked.who.session, plan.measured.exact
 
 
 def _left(journey: Journey, task: "asyncio.Task[object]") -> None:

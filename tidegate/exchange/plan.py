@@ -1,7 +1,6 @@
 """What is decided before a provider is called: whose call, which target, what it may cost, what to record."""
 
 import re
-from collections.abc import Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -74,14 +73,12 @@ class Planner:
         calibrations: Calibrations,
         features: Features,
         fleet: Fleet,
-        last_models: Mapping[str, str],
     ) -> None:
         self._pseudonyms = pseudonyms
         self._calibrations = calibrations
         self._features = features
         self._fleet = fleet
         self._prints = Fingerprints()
-        self._last_models = last_models
 
     def read(self, call: Call, codec: Codec) -> Asked:
         """Read one request. Raises BadRequest and its kinds, naming the field."""
@@ -111,9 +108,9 @@ class Planner:
         outbounds, balanced = usable(state, call, facts.model), _NONE
         if len(outbounds) > 1:
             outbounds, balanced = self._fleet.order(outbounds, _conversation(asked))
-        last = self._last_models.get(facts.model)
-        if last is not None:
-            outbounds += _behind(outbounds, state, call, last)
+        resort = state.last_resort.get(facts.model)
+        if resort is not None and resort.model:
+            outbounds += _behind(outbounds, state, call, resort.model)
         target = outbounds[0].deployment.model
         estimate = estimated(
             facts.parts,

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Self
 
+import msgspec
+
 from tidegate.policy.breaker import (
     Admission,
     Breaker,
@@ -20,16 +22,12 @@ from tidegate.policy.breaker import (
     slot_of,
     with_successes,
 )
-from tidegate.policy.spend_breaker import (
-    NEW,
-    Spend,
-    SpendEvent,
-    SpendPolicy,
-    on_spent,
-)
+from tidegate.policy.rate import EMPTY
+from tidegate.policy.spend_breaker import NEW, Spend, SpendEvent, on_spent
 from tidegate.policy.spend_breaker import back_us as spend_back_us
 from tidegate.policy.spend_breaker import enter as spend_enter
 from tidegate.policy.spend_breaker import reset as spend_reset
+from tidegate.stores.snapshot import SpendRule
 
 MAX_BREAKERS = 4096
 MAX_SPENDS = 4096
@@ -72,6 +70,24 @@ class Breakers:
 
     def __len__(self) -> int:
         return len(self._breakers)
+
+    def configure(self, policy: BreakerPolicy, now_us: int) -> None:
+        """Go on under another policy.
+
+        An open breaker stays so until the moment that was set. Where breakers are switched off, all close:
+        the results that would close them no longer count. Counts of one window mean nothing in another.
+        """
+        was = self.policy
+        if policy == was:
+            return
+        for name in tuple(self._quick):
+            self._of(name)
+        self.policy = policy
+        for name, breaker in tuple(self._breakers.items()):
+            if not policy.enabled:
+                self.close(name, now_us)
+            elif policy.window_us != was.window_us:
+                self._breakers[name] = msgspec.structs.replace(breaker, buckets=())
 
     def state(self, name: str) -> State:
         """Return the state to show an operator."""
@@ -204,7 +220,8 @@ class Passage:
 class SpendBreakers:
     """A breaker for what each key spends; `on_event` is told of each change with the key's id.
 
-    Beyond `max_spends` keys, the one that was used longest ago is forgotten.
+    A key whose rule was changed may go on, as by an operator's hand. Beyond `max_spends` keys, the one that
+    was used longest ago is forgotten.
     """
 
     def __init__(
@@ -215,40 +232,55 @@ class SpendBreakers:
     ) -> None:
         self._on_event = on_event
         self._max = max_spends
-        self._spends: OrderedDict[str, Spend] = OrderedDict()
+        self._spends: OrderedDict[str, tuple[Spend, SpendRule]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._spends)
 
-    def enter(self, key_id: str, now_us: int) -> bool:
+    def enter(self, key_id: str, now_us: int, rule: SpendRule) -> bool:
         """Tell whether a key may call now."""
-        known = self._spends.get(key_id)
-        if known is None:
+        if key_id not in self._spends:
             return True
+        known = self._under(key_id, rule)
         spend, ok, event = spend_enter(known, now_us)
         if spend is not known:
-            self._keep(key_id, spend, event)
+            self._keep(key_id, spend, rule, event)
         return ok
 
     def back_us(self, key_id: str, now_us: int) -> int | None:
         """Return how long a key has to wait, None where only an operator lets it go on."""
-        return spend_back_us(self._spends.get(key_id, NEW), now_us)
+        known = self._spends.get(key_id)
+        return 0 if known is None else spend_back_us(known[0], now_us)
 
-    def spent(self, key_id: str, now_us: int, *, tokens: int, nano: int, policy: SpendPolicy) -> None:
-        """Take in a bill, in nano-units of the one currency that `policy` is stated in."""
-        spend, event = on_spent(
-            self._spends.get(key_id, NEW), now_us, tokens=tokens, nano=nano, policy=policy
-        )
-        self._keep(key_id, spend, event)
+    def spent(self, key_id: str, now_us: int, *, tokens: int, nano: int, rule: SpendRule) -> None:
+        """Take in a bill, in nano-units of the currency that `rule` is stated in."""
+        known = self._under(key_id, rule)
+        spend, event = on_spent(known, now_us, tokens=tokens, nano=nano, policy=rule.policy)
+        self._keep(key_id, spend, rule, event)
 
     def close(self, key_id: str) -> None:
         """Close a breaker by an operator's hand."""
         known = self._spends.get(key_id)
         if known is not None:
-            self._keep(key_id, *spend_reset(known))
+            spend, event = spend_reset(known[0])
+            self._keep(key_id, spend, known[1], event)
 
-    def _keep(self, key_id: str, spend: Spend, event: SpendEvent | None) -> None:
-        self._spends[key_id] = spend
+    def _under(self, key_id: str, rule: SpendRule) -> Spend:
+        """What is known of a key, made to fit the rule that holds now."""
+        spend, was = self._spends.get(key_id, (NEW, rule))
+        if was is rule or was == rule:
+            return spend
+        event: SpendEvent | None = None
+        if spend.is_open:
+            spend, event = spend_reset(spend)
+        if was.currency != rule.currency:  # amounts of two currencies do not add up
+            tokens, _ = spend.running
+            spend = msgspec.structs.replace(spend, money=EMPTY, running=(tokens, 0), past=(), usual=None)
+        self._keep(key_id, spend, rule, event)
+        return spend
+
+    def _keep(self, key_id: str, spend: Spend, rule: SpendRule, event: SpendEvent | None) -> None:
+        self._spends[key_id] = spend, rule
         self._spends.move_to_end(key_id)
         if len(self._spends) > self._max:
             self._spends.popitem(last=False)

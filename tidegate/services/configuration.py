@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 RELOADED = (
     *("deployments", "aliases", "prices", "report"),
-    *("policy.unpriced", "policy.retention_days"),
+    *("resilience", "breaker", "limits", "spend_limits", "last_resort"),
+    *("policy.unpriced", "policy.retention_days", "policy.keep_alive_s"),
 )
 """What a reload brings into force; an entry covers everything below it."""
 

@@ -2,30 +2,17 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from tidegate.model.record import Decision
-from tidegate.policy.balance import Candidate, Choice, Mode, order, recorded
-from tidegate.policy.breaker import BreakerEvent, BreakerPolicy, Verdict
-from tidegate.policy.resilience import ResiliencePolicy
-from tidegate.policy.retry_budget import RetryBudgetPolicy
+from tidegate.policy.balance import Candidate, Choice, order, recorded
+from tidegate.policy.breaker import BreakerEvent, Verdict
 from tidegate.services.breakers import Breakers, Passage
 from tidegate.services.clock import Clock
 from tidegate.services.latency import Latencies, Running
 from tidegate.services.outbound import Outbound
 from tidegate.services.retries import RetryBudgets
+from tidegate.stores.snapshot import Policies
 
 SECOND_US = 1_000_000
-
-
-class Policies(msgspec.Struct, frozen=True, kw_only=True):
-    """How calls are spread and kept up, from one configuration."""
-
-    resilience: ResiliencePolicy = ResiliencePolicy()
-    breaker: BreakerPolicy = BreakerPolicy()
-    retries: RetryBudgetPolicy = RetryBudgetPolicy()
-    balance: Mode = "in_order"
-    sticky: bool = True
 
 
 class TimedPassage:
@@ -64,6 +51,13 @@ class Fleet:
         self.latencies = Latencies()
         self._clock = clock
         self._cooling: dict[str, int] = {}
+
+    def configure(self, policies: Policies) -> None:
+        """Go on under other policies; everything that is known of the deployments stays known."""
+        now_us = self.now_us()
+        self.policies = policies
+        self.breakers.configure(policies.breaker, now_us)
+        self.retries.configure(policies.retries, now_us)
 
     def now_us(self) -> int:
         """The time of all that is known here."""

@@ -43,22 +43,22 @@ class Admitted:
 
 
 class Limiter:
-    """Applies the limits of one configuration. Without any, a call costs a look."""
+    """Applies the limits that it was given last; before that, none. Without any, a call costs a look."""
 
-    def __init__(
-        self,
-        limits: ScopeLimits,
-        spending: SpendRules,
-        clock: Clock,
-        *,
-        on_spend: Callable[[str, SpendEvent], None],
-    ) -> None:
-        self._limits = limits
-        self._spending = spending
+    def __init__(self, clock: Clock, *, on_spend: Callable[[str, SpendEvent], None]) -> None:
         self._clock = clock
-        self.limits_nothing = not limits.scopes and not spending.rules
         self._rates = Rates()
         self._spends = SpendBreakers(on_event=on_spend)
+        self.configure(ScopeLimits({}), SpendRules({}))
+
+    def configure(self, limits: ScopeLimits, spending: SpendRules) -> None:
+        """Apply other limits from now on; what was used of those that stay is still counted.
+
+        Calls that were let in before a limit came are not counted by it.
+        """
+        self._limits = limits
+        self._spending = spending
+        self.limits_nothing = not limits.scopes and not spending.rules
 
     def now_us(self) -> int:
         """The clock that only rises."""
@@ -75,7 +75,7 @@ class Limiter:
         if (not self._limits.scopes and rule is None) or surface == "count_tokens":
             return None
         now_us = self.now_us()
-        if rule is not None and not self._spends.enter(key.id, now_us):
+        if rule is not None and not self._spends.enter(key.id, now_us, rule):
             raise self._paused(key, now_us)
         found = self._limits.of(
             tenant=who.tenant,
@@ -104,7 +104,7 @@ class Limiter:
         if rule is None:
             return
         nano = (settled.cost_nano or 0) if settled.currency == rule.currency else 0
-        self._spends.spent(key.id, self.now_us(), tokens=tokens, nano=nano, policy=rule.policy)
+        self._spends.spent(key.id, self.now_us(), tokens=tokens, nano=nano, rule=rule)
 
     def _paused(self, key: Key, now_us: int) -> SpendPaused:
         wait_us = self._spends.back_us(key.id, now_us)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tidegate.config.settings import LimitRow, ScopeName, Settings, SpendLimitRow
+from tidegate.config.settings import LimitRow, Settings, SpendLimitRow
 from tidegate.model.money import nano_of
 from tidegate.policy.balance import SECOND_US
 from tidegate.policy.breaker import BreakerPolicy
@@ -11,8 +11,8 @@ from tidegate.policy.rate import Kind, Limit
 from tidegate.policy.resilience import ResiliencePolicy
 from tidegate.policy.retry_budget import RetryBudgetPolicy
 from tidegate.policy.spend_breaker import SpendPolicy
-from tidegate.services.fleet import Policies
 from tidegate.services.rates import ScopedLimit
+from tidegate.stores.snapshot import LastResort, Policies, Scope, SpendRule
 
 EACH = "*"
 """The name of a row that holds for each one by itself."""
@@ -65,12 +65,28 @@ def _breaker_policy(settings: Settings) -> BreakerPolicy:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The limits of one scope: of those with a name, and of each of the others."""
+def scopes_of(settings: Settings) -> dict[str, Scope]:
+    """Return the rows of `[[limits]]` by their scope."""
+    rows: dict[str, list[LimitRow]] = {}
+    for row in settings.limits:
+        rows.setdefault(row.scope, []).append(row)
+    return {scope: _scope(of_scope) for scope, of_scope in rows.items()}
 
-    named: Mapping[str, tuple[Limit, ...]]
-    each: tuple[Limit, ...]
+
+def spend_rules_of(settings: Settings) -> dict[str, SpendRule]:
+    """Return the rows of `[[spend_limits]]` by their key."""
+    return {row.key: SpendRule(_spend_policy(row), row.currency) for row in settings.spend_limits}
+
+
+def last_resorts_of(settings: Settings) -> dict[str, LastResort]:
+    """Return what follows by alias when nothing is left."""
+    rows = settings.last_resort.items()
+    return {alias: LastResort(model=row.model or "", message=row.message or "") for alias, row in rows}
+
+
+def keep_alive_us_of(settings: Settings) -> int:
+    """Return after how much silence a stream is kept alive, and how long its start is held at most."""
+    return _us(settings.policy.keep_alive_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,7 @@ class ScopeLimits:
     key is meant by its id or, after that, by its name.
     """
 
-    scopes: Mapping[ScopeName, Scope]
+    scopes: Mapping[str, Scope]
 
     def of(
         self,
@@ -107,7 +123,7 @@ class ScopeLimits:
         key_of, key_text = "", key
         if key_name and (keys := scopes.get("key")) and key_name in keys.named and key not in keys.named:
             key_of, key_text = own, key_name
-        asked: tuple[tuple[ScopeName, str, str], ...] = (
+        asked = (
             ("tenant", "", tenant),
             ("key", key_of, key_text),
             ("team", own, team),
@@ -123,22 +139,6 @@ class ScopeLimits:
         return found
 
 
-def scope_limits_of(settings: Settings) -> ScopeLimits:
-    """Return the rows of `[[limits]]` for looking up."""
-    rows: dict[ScopeName, list[LimitRow]] = {}
-    for row in settings.limits:
-        rows.setdefault(row.scope, []).append(row)
-    return ScopeLimits({scope: _scope(of_scope) for scope, of_scope in rows.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class SpendRule:
-    """What one key may spend a minute. Amounts are nano-units of `currency`, None where only tokens count."""
-
-    policy: SpendPolicy
-    currency: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class SpendRules:
     """The rows of `[[spend_limits]]`: a key's id goes before its name, that before `*`."""
@@ -151,11 +151,6 @@ class SpendRules:
         if not rules:
             return None
         return rules.get(key) or (rules.get(key_name) if key_name else None) or rules.get(EACH)
-
-
-def spend_rules_of(settings: Settings) -> SpendRules:
-    """Return the rows of `[[spend_limits]]` for looking up."""
-    return SpendRules({row.key: SpendRule(_spend_policy(row), row.currency) for row in settings.spend_limits})
 
 
 def _spend_policy(row: SpendLimitRow) -> SpendPolicy:

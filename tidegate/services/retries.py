@@ -21,6 +21,13 @@ class RetryBudgets:
         self._budgets: dict[str, RetryBudget] = {}
         self._requests: dict[str, int] = {}
 
+    def configure(self, policy: RetryBudgetPolicy, now_us: int) -> None:
+        """Go on under another policy; what is left stays, requests until now put in by the one before."""
+        if policy != self.policy:
+            for name in tuple(self._requests):
+                self._of(name, now_us)
+            self.policy = policy
+
     def requested(self, name: str) -> None:
         """Take in that a deployment gets the first attempt of a request; counted up until one fails."""
         requests = self._requests

@@ -13,16 +13,22 @@ from tidegate.providers.catalog import surfaces
 from tidegate.services.deployments import Deployments
 from tidegate.services.keys import Keyring
 from tidegate.services.outbound import Outbound
+from tidegate.services.policies import ScopeLimits, SpendRules
 from tidegate.services.pricebook import PriceBook
 from tidegate.services.pricing import Pricing
-from tidegate.stores.snapshot import Snapshot
+from tidegate.stores.snapshot import LastResort, Policies, Snapshot
 
 MAX_REMEMBERED = 4096
+SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One snapshot, worked out. `secrets` are the providers' keys, to be scrubbed from their errors."""
+    """One snapshot, worked out; a call keeps to the one that it began with.
+
+    `secrets` are the providers' keys, to be scrubbed from their errors. After `keep_alive_s` of silence a
+    stream is kept alive, and its start is held no longer.
+    """
 
     version: int
     keyring: Keyring
@@ -31,6 +37,11 @@ class State:
     prices: Pricing
     refuse_unpriced: bool
     secrets: tuple[str, ...] = field(repr=False)
+    policies: Policies
+    limits: ScopeLimits
+    spending: SpendRules
+    last_resort: Mapping[str, LastResort]
+    keep_alive_s: float
     _ready: dict[tuple[str, Surface, tuple[str, ...] | None, str], tuple[Outbound, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -107,6 +118,11 @@ def state_of(
         prices=Pricing(book, priced_as, snapshot.currency),
         refuse_unpriced=snapshot.unpriced == "refuse",
         secrets=tuple(dict.fromkeys(one.secret for one in outbounds.values() if one.secret)),
+        policies=snapshot.policies,
+        limits=ScopeLimits(snapshot.limits),
+        spending=SpendRules(snapshot.spend_limits),
+        last_resort=snapshot.last_resort,
+        keep_alive_s=snapshot.keep_alive_us / SECOND_US,
     )
 
 

@@ -11,6 +11,12 @@ import msgspec
 from tidegate.model.identity import Key
 from tidegate.model.price import PriceSection
 from tidegate.model.provider import Deployment
+from tidegate.policy.balance import Mode
+from tidegate.policy.breaker import BreakerPolicy
+from tidegate.policy.rate import Limit
+from tidegate.policy.resilience import ResiliencePolicy
+from tidegate.policy.retry_budget import RetryBudgetPolicy
+from tidegate.policy.spend_breaker import SpendPolicy
 
 FORMAT = 1
 NAME = "snapshot.json"
@@ -20,10 +26,42 @@ SEEN = "snapshot.seen"
 MAX_BYTES = 256 * 1024 * 1024
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Keys, deployments, aliases, operator prices and policy at one moment.
+class Policies(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls are spread and kept up."""
 
-    A reader ignores fields it does not know; a field that is added has a default.
+    resilience: ResiliencePolicy = ResiliencePolicy()
+    breaker: BreakerPolicy = BreakerPolicy()
+    retries: RetryBudgetPolicy = RetryBudgetPolicy()
+    balance: Mode = "in_order"
+    sticky: bool = True
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The limits of one scope: of those with a name, and of each of the others."""
+
+    named: dict[str, tuple[Limit, ...]] = {}
+    each: tuple[Limit, ...] = ()
+
+
+class SpendRule(msgspec.Struct, frozen=True):
+    """What one key may spend a minute. Amounts are nano-units of `currency`, None where only tokens count."""
+
+    policy: SpendPolicy
+    currency: str | None = None
+
+
+class LastResort(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows when an alias's deployments have all failed: a model, then a text; empty for none."""
+
+    model: str = ""
+    message: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys and everything of the configuration that a running gateway takes, at one moment.
+
+    `limits` are by scope (`team`), `spend_limits` by key, `last_resort` by alias. A reader ignores fields it
+    does not know; a field that is added has a default.
     """
 
     version: int
@@ -34,6 +72,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     prices: PriceSection = PriceSection()
     unpriced: str = "refuse"
     currency: str = "EUR"
+    policies: Policies = Policies()
+    limits: dict[str, Scope] = {}
+    spend_limits: dict[str, SpendRule] = {}
+    last_resort: dict[str, LastResort] = {}
+    keep_alive_us: int = 10_000_000
     format: int = FORMAT
 
 
