@@ -30,7 +30,7 @@ class Table:
         head = ("FAULT", "", "CLIENT", "RECORD", "CHARGED")
         cells: list[tuple[str, ...]] = [head]
         for name, outcome, facts in self.rows:
-            short = name.removeprefix("test_sixteen[").removesuffix("]") if facts else name
+            short = name.partition("[")[2].removesuffix("]") if facts else name
             told = [facts.get(key, "") for key in ("client", "record", "charged")]
             cells.append((short, outcome, *told))
         widths = [max(len(row[at]) for row in cells) for at in range(len(head))]

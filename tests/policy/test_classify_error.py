@@ -1,8 +1,10 @@
+from typing import get_args
+
 import pytest
 
 from tidegate.model.provider import ErrorClass, ErrorRule
 from tidegate.model.reply import ErrorFacts
-from tidegate.policy.classify_error import classify, should_retry
+from tidegate.policy.classify_error import classify, should_retry, status_of
 
 ROWS: list[tuple[int, ErrorFacts, bool, ErrorClass, bool]] = [
     (429, ErrorFacts(type="rate_limit_error"), True, "rate", True),
@@ -20,6 +22,9 @@ ROWS: list[tuple[int, ErrorFacts, bool, ErrorClass, bool]] = [
     (500, ErrorFacts(), False, "upstream", True),
     (503, ErrorFacts(), False, "overload", True),
     (529, ErrorFacts(type="overloaded_error"), False, "overload", True),
+    (200, ErrorFacts(code="429"), False, "rate", False),
+    (200, ErrorFacts(code="402"), False, "money", False),
+    (200, ErrorFacts(code="server_error"), False, "upstream", False),
 ]
 
 
@@ -42,3 +47,9 @@ def test_a_providers_own_row_decides_first() -> None:
     assert classify(rows, status=402, error=ErrorFacts(), has_retry_after=False) == "money"
     wrong = ErrorFacts(message="Unknown model: x")
     assert classify(rows, status=422, error=wrong, has_retry_after=False) == "model"
+
+
+@pytest.mark.parametrize("kind", get_args(ErrorClass))
+def test_the_status_of_a_kind_is_of_that_kind(kind: ErrorClass) -> None:  # trap S12
+    got = classify((), status=status_of(kind), error=ErrorFacts(), has_retry_after=False)
+    assert got == ("bad" if kind in ("context", "filter") else kind)

@@ -63,16 +63,20 @@ PHASES: dict[Phase, TransportFailure] = {
     "connect": "unreachable",
     "tls": "unreachable",
     "send": "broken",
-    "first_byte": "timeout",
-    "idle": "timeout",
-    "total": "timeout",
+    "first_byte": "broken",
+    "idle": "broken",
+    "total": "broken",
     "read": "broken",
 }
 
 
 def test_each_phase_fails_in_its_way() -> None:
     assert set(PHASES) == set(get_args(Phase))
-    assert {phase: failure_of(phase) for phase in PHASES} == PHASES
+    assert {phase: failure_of(phase, timed_out=False) for phase in PHASES} == PHASES
+    late: dict[Phase, TransportFailure] = {
+        phase: "timeout" if failure == "broken" else failure for phase, failure in PHASES.items()
+    }
+    assert {phase: failure_of(phase, timed_out=True) for phase in PHASES} == late
 
 
 def short(following: Next) -> str:

@@ -10,7 +10,7 @@ from tidegate.exchange.forward import reply_headers, scrubbed
 from tidegate.exchange.journey import Answer, Journey, Shortfall
 from tidegate.exchange.stream import Timing, stream
 from tidegate.model.errors import UpstreamError
-from tidegate.policy.classify_error import classify, should_retry
+from tidegate.policy.classify_error import classify, should_retry, status_of
 from tidegate.policy.retry_after import stated_wait
 from tidegate.providers.catalog import usage_rules
 from tidegate.providers.transport import Reply
@@ -33,7 +33,7 @@ def deliver(journey: Journey, reply: Reply, timing: Timing) -> Awaitable[Shortfa
     if reply.status >= 300:
         return _error(journey, reply)
     if reply.headers.get("content-type", "").startswith("text/event-stream"):
-        return stream(journey, reply, timing)
+        return stream(journey, reply, timing) if journey.plan.facts.stream else _other_form(journey)
     return _plain(journey, reply, timing)
 
 
@@ -61,10 +61,11 @@ async def _error(journey: Journey, reply: Reply) -> Shortfall:
         headers.append((b"x-should-retry", b"true" if should_retry(kind, reply.status) else b"false"))
     headers.append((b"tidegate-error-source", b"upstream"))
     wait_us = stated_wait(reply.headers, raw, now_us=journey.ledger.clock.wall_us())
+    name = flight.outbound.provider.name
+    if reply.status < 400:  # a redirect, which is never followed (case 32)
+        return Shortfall(kind, UpstreamError(f"{name} answered {reply.status} with what is no reply."))
     answer = Answer(reply.status, headers, bridge.error(reply.status, facts, raw))
-    return Shortfall(
-        kind, UpstreamError(f"{flight.outbound.provider.name} refused the call."), answer, wait_us
-    )
+    return Shortfall(kind, UpstreamError(f"{name} refused the call."), answer, wait_us)
 
 
 async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | None:
@@ -85,13 +86,13 @@ async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | 
         )
         flight.status, flight.error_class = "error", kind
         flight.error_code = (error.code or error.type or "error_in_reply")[:64]
-        straight = bridge.surface == plan.facts.surface
-        answer = Answer(reply.status if straight else 502, headers, bridge.error(502, error, raw))
+        status = status_of(kind)
+        headers.append((b"x-should-retry", b"true" if should_retry(kind, status) else b"false"))
+        headers.append((b"tidegate-error-source", b"upstream"))
+        answer = Answer(status, headers, bridge.error(status, error, raw))
         return Shortfall(kind, UpstreamError("The provider answered with an error."), answer)
-    if not facts.complete:
-        flight.status, flight.error_code = "error", "not_a_reply"
-        name = flight.outbound.provider.name
-        return Shortfall("broken", UpstreamError(f"{name} answered {reply.status} with what is no reply."))
+    if not facts.complete or plan.facts.stream or facts.empty:
+        return await _other_form(journey)
     journey.shown()
     journey.succeed()
     body = raw
@@ -103,6 +104,14 @@ async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | 
     await journey.client.reply(reply.status, headers, body)
     journey.bytes_out = len(body)
     return None
+
+
+async def _other_form(journey: Journey) -> Shortfall:
+    """A reply that is none, or not of the form that the client reads: a stream, or plain."""
+    flight = journey.flight
+    flight.status, flight.error_code = "error", "not_a_reply"
+    name = flight.outbound.provider.name
+    return Shortfall("broken", UpstreamError(f"{name} answered {flight.http} with what is no reply to this."))
 
 
 class _Mislabelled:

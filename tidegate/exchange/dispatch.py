@@ -80,7 +80,10 @@ class Dispatcher:
 
     def launch(self, plan: Plan) -> Flight:
         """The first upstream call of a plan, held for and ready to go. Raises the error that refuses it."""
-        flight = self._prepared(plan, plan.outbounds)
+        outbounds = plan.outbounds
+        if len(outbounds) > 1:  # alone it is asked all the same, and words its refusal itself
+            outbounds = tuple(one for one in outbounds if fits(plan.facts, one)) or outbounds
+        flight = self._prepared(plan, outbounds)
         self._fleet.retries.requested(flight.outbound.name)
         return flight
 
@@ -242,6 +245,8 @@ class Dispatcher:
         if answer is None:
             raise shortfall.error
         journey.outcome, journey.error_code = "failed", journey.flight.error_code
+        if answer.status != journey.flight.http:
+            journey.edits.append("reply.status")
         journey.http = answer.status
         await journey.client.reply(answer.status, answer.headers, answer.body)
         journey.bytes_out = len(answer.body)
@@ -262,8 +267,8 @@ def _worded(flight: Flight, failure: TransportError) -> Shortfall:
     if isinstance(failure, ReplyTooLargeError):
         error = UpstreamError(f"The answer of {name} passes {failure.limit_bytes} bytes.")
         flight.status, flight.error_code = "error", error.code
-        return Shortfall("bad", error)
-    kind = failure_of(failure.phase)
+        return Shortfall("broken", error)
+    kind = failure_of(failure.phase, timed_out=failure.timed_out)
     match kind:
         case "timeout":
             error, flight.status = UpstreamTimeout(f"{name} did not answer in time."), "timeout"

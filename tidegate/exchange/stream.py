@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from tidegate.exchange.bridge import Straight
 from tidegate.exchange.forward import reply_headers
 from tidegate.exchange.journey import Answer, Journey, Shortfall
@@ -23,6 +25,7 @@ MAX_HELD_BYTES = 1_048_576
 AFTER_ERROR_S = 0.1
 """How long the rest of a stream is read that began with an error, so that it can be passed on whole."""
 PROGRESS_TOKENS = 1000
+MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,9 @@ class _Flow:
             self._journey.flight.status, self._journey.flight.error_code = "truncated", "upstream_truncated"
             error = self._fault or UpstreamTruncated("The provider's stream ended before it had begun.")
             return Shortfall("broken", error)
+        if facts.empty:
+            self._journey.flight.status, self._journey.flight.error_code = "error", "not_a_reply"
+            return Shortfall("broken", UpstreamTruncated("The provider's stream ended without an answer."))
         return None
 
     async def run(self, lane: Lane, timing: Timing) -> None:
@@ -129,6 +135,9 @@ class _Flow:
         if facts.error is not None:
             journey.fail(facts.error.code or facts.error.type or "error_in_stream")
         elif facts.complete or (facts.finish and self._fault is None):
+            if not facts.complete and bridge.surface == journey.plan.facts.surface == "messages":
+                journey.edits.append("reply.end_mark_added")  # its SDKs wait for it
+                await lane.send(MESSAGE_STOP)
             facts.complete = True
             if rest := bridge.close():
                 await lane.send(rest)
@@ -193,8 +202,12 @@ class _Flow:
         self._ended = True
         if not self._reader.pending():
             return b""
+        frames = self._reader.feed(b"\n\n")
+        if not all(_is_sound(frame.data) for frame in frames):
+            self._journey.edits.append("reply.torn_frame_dropped")
+            return b""
         self._journey.edits.append("reply.frame_closed")
-        return self._take(b"\n\n")
+        return _watched(frames, self._watcher, self._journey)
 
     def _broke(self, error: TransportError | FrameTooLarge) -> None:
         self._ended = True
@@ -241,13 +254,29 @@ def _no_content(limit_s: float) -> UpstreamTimeout:
     return UpstreamTimeout(f"The provider began to answer but sent no content within {limit_s:g} s.")
 
 
+def _is_sound(data: bytes) -> bool:
+    """Whether an event's data is something that a client can read: JSON, or an end mark."""
+    if data.strip() in (b"", b"[DONE]"):
+        return True
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _watched(frames: Iterable[Frame], watcher: StreamWatcher, journey: Journey) -> bytes:
     """Read frames and give the bytes of those that go on: all but a usage chunk that only we asked for."""
     bridge = journey.flight.prepared.bridge
     straight = type(bridge) is Straight
     kept: list[bytes] = []
+    facts = watcher.facts
     for frame in frames:
+        bad_frames = facts.bad_frames
         if not frame.data or watcher.event(frame.event, frame.data):
+            if facts.bad_frames > bad_frames and not _is_sound(frame.data):
+                journey.edits.append("reply.bad_frame_dropped")  # trap S5
+                continue
             kept.append(frame.raw if straight else bridge.frame(frame))
         else:
             journey.edits.append("reply.usage_chunk_removed")

@@ -22,6 +22,7 @@ class ReplyFacts:
 
     `started`: an event with content (text, reasoning, a tool call, a refusal) was seen.
     `complete`: the dialect's own end was seen; a stream that closes without it was truncated (trap S6).
+    `empty`: a whole reply holds no answer and does not say why: `choices: []`, or an end mark alone.
     `error`: the reply carries an error although its status was 200 (trap S12), or is an error reply.
     `text_bytes` and `ascii_bytes` measure generated text, reasoning and tool arguments, for estimates.
     `bad_frames` counts events that were not JSON and were skipped (trap S5).
@@ -34,6 +35,7 @@ class ReplyFacts:
     usage: UsageReport | None = None
     started: bool = False
     complete: bool = False
+    empty: bool = False
     error: ErrorFacts | None = None
     text_bytes: int = 0
     ascii_bytes: int = 0

@@ -39,6 +39,14 @@ _BY_CODE: tuple[tuple[frozenset[str], ErrorClass], ...] = (
     (_CONTEXT_CODES, "context"),
     (_FILTER_CODES, "filter"),
 )
+_MONEY_PHRASES = (
+    "available credits",
+    "credit balance is too low",
+    "spending limit",
+    "billing is disabled",
+    "insufficient credits",
+    "insufficient balance",
+)
 _CONTEXT_PHRASES = (
     "maximum context length",
     "prompt is too long",
@@ -53,10 +61,34 @@ _CONTEXT_PHRASES = (
 )
 
 
+_TO_STATUS: dict[ErrorClass, int] = {
+    "rate": 429,
+    "overload": 503,
+    "money": 402,
+    "context": 400,
+    "filter": 400,
+    "key": 401,
+    "forbidden": 403,
+    "model": 404,
+    "bad": 400,
+    "upstream": 502,
+}
+
+
+def status_of(kind: ErrorClass) -> int:
+    """The status that an error should have had which came with another, such as 200 (trap S12)."""
+    return _TO_STATUS[kind]
+
+
 def classify(
     rules: Iterable[ErrorRule], *, status: int, error: ErrorFacts, has_retry_after: bool
 ) -> ErrorClass:
-    """The class of a provider's error. Its own row decides first, then codes all share, then the status."""
+    """The class of a provider's error. Its own row decides first, then codes all share, then the status.
+
+    An error inside a 200 may have its status as its code, as OpenRouter's have.
+    """
+    if status < 400 and error.code.isdigit():
+        status = int(error.code[:3])
     for rule in rules:
         if _fits(rule, status, error, has_retry_after=has_retry_after):
             return rule.is_
@@ -64,6 +96,8 @@ def classify(
         if error.code in codes or error.type in codes:
             return kind
     message = error.message.lower()
+    if status in (400, 402, 403, 429) and any(phrase in message for phrase in _MONEY_PHRASES):
+        return "money"
     if status in (400, 413, 422) and any(phrase in message for phrase in _CONTEXT_PHRASES):
         return "context"
     if status in _BY_STATUS:

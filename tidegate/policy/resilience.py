@@ -135,17 +135,11 @@ class GiveUp(msgspec.Struct, frozen=True, kw_only=True, tag="give_up", omit_defa
 Next = RetryHere | Elsewhere | GiveUp
 
 
-def failure_of(phase: Phase) -> TransportFailure:
-    """Return what a call that ended without the provider's word failed of, by the phase it failed in."""
-    match phase:
-        case "connect" | "tls":
-            return "unreachable"
-        case "first_byte" | "idle" | "total":
-            return "timeout"
-        case "send" | "read":
-            return "broken"
-        case _:
-            assert_never(phase)
+def failure_of(phase: Phase, *, timed_out: bool) -> TransportFailure:
+    """Return what a call that ended without the provider's word failed of, by where it failed and how."""
+    if phase in ("connect", "tls"):
+        return "unreachable"
+    return "timeout" if timed_out else "broken"
 
 
 def after_attempt(attempted: Attempted, policy: ResiliencePolicy) -> Next:

@@ -119,24 +119,30 @@ def _count(ended: Ended, hold: Hold, output: Calibration) -> _Counted:
     if ended.reply.complete and _says_all(report, ended.reply):
         return _Counted(report.usage, "provider", report.rule, flags)
     flags = flags if "estimated" in flags else (*flags, "estimated")
-    return _Counted(_filled(report.usage, ended.reply, hold, output), "mixed", report.rule, flags)
+    return _Counted(_filled(report, ended.reply, hold, output), "mixed", report.rule, flags)
 
 
 def _says_all(report: UsageReport, reply: ReplyFacts) -> bool:
     """Whether a whole answer's usage has both of its sides (case F9); one without text may have no output."""
     usage = report.usage
-    if usage.input_uncached is None and usage.input_total is None:
+    if usage.input_uncached is None and (usage.input_total is None or _misses_input(report)):
         return False
     if usage.output_text is not None or usage.output_total is not None:
         return True
     return not reply.text_bytes and _UNREAD.isdisjoint(report.anomalies)
 
 
-def _filled(usage: Usage, reply: ReplyFacts, hold: Hold, output: Calibration) -> Usage:
+def _misses_input(report: UsageReport) -> bool:
+    """Whether the input that no cache holds was meant to be said, and could not be read."""
+    return report.usage.input_uncached is None and not _UNREAD.isdisjoint(report.anomalies)
+
+
+def _filled(report: UsageReport, reply: ReplyFacts, hold: Hold, output: Calibration) -> Usage:
     """What the provider said so far, and our estimate for what it had not said when the call ended."""
+    usage = report.usage
     said = msgspec.structs.asdict(usage)
-    if usage.input_total is None:
-        said["input_uncached"] = hold.input_tokens
+    if usage.input_total is None or _misses_input(report):
+        said["input_uncached"] = max(0, hold.input_tokens - (usage.input_total or 0))
     missing = _generated(reply, output) - (usage.output_total or 0)
     if missing > 0 or usage.output_total is None:
         said["output_text"] = (usage.output_text or 0) + missing

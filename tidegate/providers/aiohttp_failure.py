@@ -53,7 +53,8 @@ def reply_failure(error: Exception, url: str, *, sent: Sent, uploaded: bool) -> 
             text, sent, phase = f"a header of the call to {where} holds a control character", "no", "connect"
         case _:
             text = f"the call to {where} failed: {type(error).__name__}"
-    return TransportError(text, sent=sent, got_bytes=got_bytes, phase=phase)
+    timed_out = isinstance(error, TimeoutError)
+    return TransportError(text, sent=sent, got_bytes=got_bytes, phase=phase, timed_out=timed_out)
 
 
 def body_failure(error: Exception, url: str) -> TransportError:

@@ -49,7 +49,7 @@ def no_head_in_time(url: str, *, uploaded: bool, got_bytes: bool) -> TransportEr
     what = "sent no reply" if uploaded else "took no complete request"
     phase: Phase = "first_byte" if uploaded else "send"
     text = f"{place(url)} {what} within the limit"
-    return TransportError(text, sent="maybe", got_bytes=got_bytes, phase=phase)
+    return TransportError(text, sent="maybe", got_bytes=got_bytes, phase=phase, timed_out=True)
 
 
 def lost_before_head(error: Exception | None, url: str, *, uploaded: bool, got_bytes: bool) -> TransportError:

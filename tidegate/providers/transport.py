@@ -35,15 +35,19 @@ class PhaseLimits:
 class TransportError(Exception):
     """A call that gave no reply, or half of one.
 
-    `got_bytes`: some part of a reply came, be it a piece of its head. The message names host and port, never
+    `got_bytes`: some part of a reply came, be it a piece of its head. `timed_out`: a limit passed, as opposed
+    to a connection that was lost. The message names host and port, never
     a path, a query, a header or bytes of the provider; it is for our log, not for the client.
     """
 
-    def __init__(self, message: str, *, sent: Sent, got_bytes: bool, phase: Phase) -> None:
+    def __init__(
+        self, message: str, *, sent: Sent, got_bytes: bool, phase: Phase, timed_out: bool = False
+    ) -> None:
         super().__init__(message)
         self.sent = sent
         self.got_bytes = got_bytes
         self.phase = phase
+        self.timed_out = timed_out or phase in ("idle", "total")
 
 
 class ReplyTooLargeError(TransportError):

@@ -133,7 +133,9 @@ class ChatWatcher:
         """Sort out what does not start as an object does."""
         stripped = data.strip()
         if stripped == DONE:
-            self.facts.complete = True
+            facts = self.facts
+            facts.complete = True
+            facts.empty = not (facts.started or facts.finish or facts.error)
         elif stripped[:1] == b"{":
             return True
         elif stripped:
@@ -164,7 +166,9 @@ class ChatWatcher:
 
     def read_whole(self, raw: bytes) -> None:
         """Take a plain reply; it is complete when it is one whole JSON object, of whatever shape."""
-        self.facts.complete = self.read(raw) is not None or self._read_loose(raw)
+        facts, chunk = self.facts, self.read(raw)
+        facts.complete = chunk is not None or self._read_loose(raw)
+        facts.empty = chunk is not None and chunk.choices == [] and facts.error is None
 
     def _read_loose(self, data: bytes) -> bool:
         try:
