@@ -1,7 +1,10 @@
 """What an application's failures look like to the client and in the log, and how bodies are read."""
 
 import asyncio
+import gc
 import logging
+import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from tidegate.gateway.limits import Limits
 from tidegate.model.errors import ClientGone, NotFound
 
 GET = b"GET /v1/x HTTP/1.1\r\n" + HOST + b"\r\n"
+LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 SECRET = "the patient is called Smith"
 
 
@@ -33,10 +37,10 @@ async def refusing(scope: Any, receive: Any, send: Any) -> None:
     raise NotFound("no such thing")
 
 
-def talked(app: Any) -> bytes:
+def talked(app: Any, request: bytes = GET) -> bytes:
     async def main() -> bytes:
         async with site(None, app) as here:
-            return await here.talk(GET)
+            return await here.talk(request)
 
     return run(main())
 
@@ -101,6 +105,29 @@ def test_failing_application_is_not_told_that_its_client_left() -> None:
         raise NotFound("no such thing")
 
     assert (status(talked(app)), called) == (404, [])
+
+
+@dataclass
+class Call:
+    client: Any
+
+
+def test_an_answered_call_leaves_nothing_to_the_garbage_collector() -> None:
+    """Its client leads to the callback, that to the call, and the call to its client."""
+    seen: list[weakref.ref[Call]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        call = Call(client_of(scope))
+        call.client.on_gone(lambda: call)
+        seen.append(weakref.ref(call))
+        await call.client.reply(200, [], b"answer")
+
+    gc.disable()
+    try:
+        assert status(talked(app, LAST)) == 200
+        assert [call() for call in seen] == [None]
+    finally:
+        gc.enable()
 
 
 def test_reply_to_a_connection_that_is_just_lost_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -291,6 +291,7 @@ class Cycle:
     def _complete(self) -> None:
         self.response_complete = True
         self._left = 0
+        self._callback = None  # it leads back here: kept, each call would be left to the garbage collector
         self._wake()
         if not self.keep_alive:
             self.link.close_after_reply()
