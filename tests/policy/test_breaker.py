@@ -17,6 +17,7 @@ from tidegate.policy.breaker import (
     Outcome,
     Verdict,
     admits,
+    answering,
     back_us,
     enter,
     on_result,
@@ -345,6 +346,15 @@ class Calls(RuleBasedStateMachine):
         self.breaker, _ = on_result(before, outcome, self.now_us, POLICY)
         self.running[place] = Admission("closed", admission.epoch, self.now_us)
         assert len(self.breaker.out) <= len(before.out)
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 10))
+    def answer(self, which: int) -> None:
+        """The first content of any call: it neither opens nor closes."""
+        before = self.breaker
+        self.breaker = answering(before, self.running[which % len(self.running)], POLICY)
+        assert self.breaker.state == before.state
+        assert self.breaker.history.bit_count() <= before.history.bit_count()
 
     @invariant()
     def no_more_probes_than_allowed(self) -> None:

@@ -167,6 +167,21 @@ def test_the_latest_calls_are_judged_by_a_shorter_history_too() -> None:
     assert house.told == ["a opened: count"]
 
 
+def test_streams_under_way_are_no_row_of_failures() -> None:
+    """Of many that start together the few that fail do so at once; the others end much later."""
+    house = House(BreakerPolicy(last_calls=5, last_failures=5, failure_permille=0))
+    running = [house.breakers.enter("a", 0) for _ in range(8)]
+    for passage in running:
+        assert passage is not None
+        house.fail("a", 0)
+        passage.first_content(1000, 0)
+    assert house.told == []
+    for passage in running[:5]:
+        assert passage is not None
+        passage.end("failed", S)
+    assert house.told == ["a opened: count"], "what fails behind its start has failed"
+
+
 def test_answers_counted_apart_belong_to_the_policy_they_came_under() -> None:
     rate = BreakerPolicy(last_failures=0, min_calls=4, failure_permille=500, window_us=30 * S)
     house = House(rate)

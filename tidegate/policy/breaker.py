@@ -2,7 +2,8 @@
 
 | state | on | next | event |
 |---|---|---|---|
-| closed | too many failures among the last `last_calls` calls | open | opened: count |
+| closed | too many failures among the last `last_calls` starts and ends | open | opened: count |
+| closed | the first content of a call | closed: one more of these went well | |
 | closed | too large a share of failures within `window_us` | open | opened: rate |
 | closed | too large a share of slow calls within `window_us` | open | opened: slow |
 | closed | a refused key (401), an empty wallet | open | opened: key, money |
@@ -75,8 +76,9 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     """What a breaker remembers; a new one is closed. Times are of one clock, in microseconds.
 
     `epoch` rises with each change, so that calls let through before it are told apart. `history` holds the
-    latest calls as bits, newest lowest, 1 for a failure. `openings` counts those since it was last closed.
-    `out` are the moments at which the probes under way started, `succeeded` counts those that went well.
+    latest starts of content and ends of calls as bits, newest lowest, 1 for a failure. `openings` counts those
+    since it was last closed. `out` are the moments at which the probes under way started, `succeeded` counts
+    those that went well.
     """
 
     state: State = "closed"
@@ -203,6 +205,17 @@ def with_successes(breaker: Breaker, count: int, now_us: int, policy: BreakerPol
     mask = (1 << policy.last_calls) - 1
     history = breaker.history << min(count, policy.last_calls) & mask
     return _replace(breaker, buckets=(*kept, last), history=history)
+
+
+def answering(breaker: Breaker, admission: Admission, policy: BreakerPolicy) -> Breaker:
+    """Return the breaker after a call's first content, which ends a row of failures.
+
+    Streams fail at once and go well only at their end: without this, a few of many that start together would
+    make a row. A call that fails later is counted as failed all the same.
+    """
+    if breaker.state != "closed" or not breaker.history or admission.epoch != breaker.epoch:
+        return breaker
+    return _replace(breaker, history=breaker.history << 1 & (1 << policy.last_calls) - 1)
 
 
 def slot_of(now_us: int, policy: BreakerPolicy) -> int:

@@ -15,6 +15,7 @@ from tidegate.policy.breaker import (
     State,
     Verdict,
     admits,
+    answering,
     back_us,
     enter,
     on_result,
@@ -118,6 +119,12 @@ class Breakers:
         breaker, event = on_result(self._of(name), outcome, now_us, self.policy)
         self._keep(name, breaker, event)
 
+    def answering(self, name: str, admission: Admission) -> None:
+        """Take in the first content of a call that is no probe."""
+        known = self._breakers.get(name, _CLOSED)
+        if known.history:
+            self._breakers[name] = answering(known, admission, self.policy)
+
     def succeeded(self, name: str, admission: Admission, took_us: int | None, now_us: int) -> None:
         """Take in a good answer. Those of one slice are counted together: there are so many of them."""
         policy, known = self.policy, self._breakers.get(name, _CLOSED)
@@ -194,6 +201,8 @@ class Passage:
             self._was_probe = True
             self._breakers.report(self._name, Outcome(self._admission, "ok", took_us), now_us)
             self._admission = Admission("closed", self._admission.epoch, now_us)
+        else:
+            self._breakers.answering(self._name, self._admission)
 
     def end(self, verdict: Verdict, now_us: int) -> None:
         """Take in how the call ended; a second time does nothing."""
