@@ -76,9 +76,9 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     """What a breaker remembers; a new one is closed. Times are of one clock, in microseconds.
 
     `epoch` rises with each change, so that calls let through before it are told apart. `history` holds the
-    latest starts of content and ends of calls as bits, newest lowest, 1 for a failure. `openings` counts those
-    since it was last closed. `out` are the moments at which the probes under way started, `succeeded` counts
-    those that went well.
+    latest starts of content and ends of calls as bits, newest lowest, 1 for a failure. `openings` counts
+    those since it was last closed. `out` are the moments at which the probes under way started, `succeeded`
+    counts those that went well.
     """
 
     state: State = "closed"
