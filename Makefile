@@ -12,9 +12,10 @@ STAMP = $(VENV)/.installed
 
 DEMO_FLAGS =
 BENCH_FLAGS =
+SOAK_FLAGS =
 PYTEST_FLAGS = -n 2
 
-.PHONY: help demo test unit check format dev bench docs faults lock venv clean
+.PHONY: help demo test unit check format dev bench docs faults soak lock venv clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -e 's/:.*## /	/' | sort | while IFS='	' read -r name what; do \
@@ -49,6 +50,9 @@ bench: $(STAMP) ## measure side by side with others; takes a while
 
 faults: $(STAMP) ## what clients see of a provider's faults, the sixteen first
 	@$(BIN)/python tools/faults.py
+
+soak: $(STAMP) ## ten minutes of 200 streams under faults, and whether all of it held
+	@$(BIN)/python -m benchmarks.soak $(SOAK_FLAGS)
 
 docs: $(STAMP) ## write the generated pages of docs/reference again
 	$(BIN)/python tools/reference.py

@@ -15,8 +15,22 @@ import uvloop
 from benchmarks import bodies, chart, table
 from benchmarks.client import closed_loop
 from benchmarks.peers import PEERS, MissingPeerError, Peer, Place, cache_folder, provider
+from benchmarks.processes import allow_files
 from benchmarks.results import Results
-from benchmarks.scenarios import FULL, QUICK, RATES, STREAMS, Figures, closed, memory, opened, quiet, streamed
+from benchmarks.scenarios import (
+    FULL,
+    QUICK,
+    RATES,
+    STREAMS,
+    Figures,
+    closed,
+    memory,
+    opened,
+    quiet,
+    streamed,
+    translated,
+    why_not,
+)
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"
@@ -41,6 +55,7 @@ def main(*, quick: bool, peers: str, rounds: int | None, readme: bool) -> None:
         raise click.UsageError(
             "CPU time is read from /proc, which this system does not have; run it on Linux"
         )
+    allow_files()
     effort = QUICK if quick else FULL
     OUT.mkdir(exist_ok=True)
     results = Results(effort if rounds is None else replace(effort, rounds=rounds))
@@ -80,9 +95,23 @@ async def _measure(peers: Sequence[Peer], results: Results) -> None:
         for rate in RATES:
             for peer in order:
                 await _sample(results, f"open {rate}", peer, opened(peer, rate, effort))
-        for streams in STREAMS:
-            for peer in order:
-                await _sample(results, f"streams {streams}", peer, streamed(peer, streams, effort))
+        await _streams(order, results)
+        for peer in order:
+            if peer.translates:
+                await _sample(results, "translated", peer, translated(peer, effort))
+
+
+async def _streams(peers: Sequence[Peer], results: Results) -> None:
+    """More and more streams; who cannot carry so many is named and left out."""
+    files = allow_files()
+    for fewer, streams in zip((0, *STREAMS), STREAMS, strict=False):
+        for peer in peers:
+            before = results.samples.get((f"streams {fewer}", peer.name))
+            if why := why_not(streams, before[-1] if before else None, fewer, files):
+                print(f"SKIPPED {peer.name}, {streams:,} streams: {why}", file=sys.stderr, flush=True)
+                results.skipped[f"{peer.name}, {streams:,} streams"] = why
+            else:
+                await _sample(results, f"streams {streams}", peer, streamed(peer, streams, results.effort))
 
 
 async def _sample(

@@ -1,10 +1,11 @@
-"""The requests that are sent: chat completions of 1 kB, and of 80 kB with 25 tools."""
+"""The requests that are sent: chat completions of 1 kB, of 8.5 kB, and of 80 kB with 25 tools."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
 SMALL_BYTES = 1_000
+MIDDLE_BYTES = 8_500
 LARGE_BYTES = 80_000
 TOOLS = 25
 TURNS = 30
@@ -44,21 +45,32 @@ def small(model: str, *, stream: bool = False) -> Body:
     return Body("1 kB", _filled(fields, question, SMALL_BYTES))
 
 
+def middle(model: str) -> Body:
+    """A short conversation with a few tools and two results."""
+    return _conversation("8.5 kB", model, MIDDLE_BYTES, system_bytes=1_500, turns=2, tools=4)
+
+
 def large(model: str) -> Body:
     """A long conversation of an agent, with its tools."""
+    return _conversation("80 kB, 25 tools", model, LARGE_BYTES, system_bytes=6_000, turns=TURNS, tools=TOOLS)
+
+
+def _conversation(
+    label: str, model: str, size_bytes: int, *, system_bytes: int, turns: int, tools: int
+) -> Body:
     question = {"role": "user", "content": ""}
-    messages: list[dict[str, Any]] = [{"role": "system", "content": _prose(6_000)}]
-    for turn in range(TURNS):
-        function = {"name": f"tool_{turn % TOOLS}", "arguments": json.dumps({"path": f"/letters/{turn}"})}
+    messages: list[dict[str, Any]] = [{"role": "system", "content": _prose(system_bytes)}]
+    for turn in range(turns):
+        function = {"name": f"tool_{turn % tools}", "arguments": json.dumps({"path": f"/letters/{turn}"})}
         call = {"id": f"call_{turn}", "type": "function", "function": function}
         messages += [
             {"role": "user", "content": _prose(300)},
             {"role": "assistant", "content": None, "tool_calls": [call]},
             {"role": "tool", "tool_call_id": f"call_{turn}", "content": _prose(900)},
         ]
-    tools = [_tool(number) for number in range(TOOLS)]
-    fields = {"model": model, "max_tokens": 400, "tools": tools, "messages": [*messages, question]}
-    return Body("80 kB, 25 tools", _filled(fields, question, LARGE_BYTES))
+    listed = [_tool(number) for number in range(tools)]
+    fields = {"model": model, "max_tokens": 400, "tools": listed, "messages": [*messages, question]}
+    return Body(label, _filled(fields, question, size_bytes))
 
 
 def _tool(number: int) -> dict[str, Any]:

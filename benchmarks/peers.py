@@ -19,6 +19,7 @@ PATH = "/v1/chat/completions"
 LITELLM = "litellm[proxy]==1.106.2"
 PORTKEY = ("@portkey-ai/gateway@1.15.2", "@hono/node-server@1.13.8")
 PROVIDER_PORT, NGINX_PORT, TIDEGATE_PORT, CONTROL_PORT, LITELLM_PORT, PORTKEY_PORT = range(9410, 9416)
+MODELS = ("fast", "slow", "calm")
 MASTER_KEY = "sk-benchmark"
 READY_S = 180.0
 
@@ -41,7 +42,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One running way to the provider. `beside` are its processes that are counted apart."""
+    """One running way to the provider. `beside` are its processes that are counted apart.
+
+    `translates`: it also offers `fast-messages` and `slow-messages`, which speak the other dialect.
+    """
 
     name: str
     address: Address
@@ -49,6 +53,7 @@ class Peer:
     pids: tuple[int, ...] = ()
     beside: tuple[int, ...] = ()
     ready_s: Mapping[str, float] = field(default_factory=dict)
+    translates: bool = False
 
 
 def cache_folder() -> Path:
@@ -112,9 +117,7 @@ def tidegate(place: Place) -> Iterator[Peer]:
     """Tidegate with everything on: keys, journal, metering, prices, and the control process that projects."""
     home, log = place.work / "tidegate", place.log("tidegate")
     home.mkdir()
-    (home / "tidegate.toml").write_text(
-        _TIDEGATE.format(port=TIDEGATE_PORT, control=CONTROL_PORT, provider=PROVIDER_PORT)
-    )
+    (home / "tidegate.toml").write_text(_tidegate_configuration())
     program = [sys.executable, "-m", "tidegate"]
     serve = [*program, "serve", "--config", str(home / "tidegate.toml")]
     ready: dict[str, float] = {}
@@ -144,6 +147,7 @@ def tidegate(place: Place) -> Iterator[Peer]:
             tuple(gateway),
             tuple(control),
             ready,
+            translates=True,
         )
 
 
@@ -158,25 +162,31 @@ def _time_to_ready(command: list[str], log: Path) -> float:
     return min(took_s)
 
 
-_TIDEGATE = """\
-[server]
-listen = "127.0.0.1:{port}"
-control = "127.0.0.1:{control}"
+_PRICE = '{ currency = "EUR", rates = { input_uncached = "0.5", cache_read = "0.1", output_text = "2" } }'
 
-[[deployments]]
-name = "bench"
-provider = "vllm"
-model = "fast"
-base_url = "http://127.0.0.1:{provider}/v1"
-price = {{ currency = "EUR", rates = {{ input_uncached = "0.5", cache_read = "0.1", output_text = "2" }} }}
 
+def _deployment(name: str, catalogued: str, model: str, base_url: str) -> str:
+    return f"""
 [[deployments]]
-name = "bench-slow"
-provider = "vllm"
-model = "slow"
-base_url = "http://127.0.0.1:{provider}/v1"
-price = {{ currency = "EUR", rates = {{ input_uncached = "0.5", cache_read = "0.1", output_text = "2" }} }}
+name = "{name}"
+provider = "{catalogued}"
+model = "{model}"
+names = ["{name}"]
+base_url = "{base_url}"
+price = {_PRICE}
 """
+
+
+def _tidegate_configuration() -> str:
+    provider = f"http://127.0.0.1:{PROVIDER_PORT}"
+    return (
+        f'[server]\nlisten = "127.0.0.1:{TIDEGATE_PORT}"\ncontrol = "127.0.0.1:{CONTROL_PORT}"\n'
+        + "".join(_deployment(model, "vllm", model, f"{provider}/v1") for model in MODELS)
+        + "".join(
+            _deployment(f"{model}-messages", "anthropic-compatible", model, provider)
+            for model in ("fast", "slow")
+        )
+    )
 
 
 @contextmanager
@@ -196,7 +206,7 @@ def litellm(place: Place) -> Iterator[Peer]:
             "model_name": name,
             "litellm_params": {"model": f"openai/{name}", "api_base": base, "api_key": "none"},
         }
-        for name in ("fast", "slow")
+        for name in MODELS
     ]
     configuration = place.work / "litellm.yaml"  # JSON is YAML
     configuration.write_text(

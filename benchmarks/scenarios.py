@@ -10,10 +10,17 @@ from benchmarks.bodies import Body
 from benchmarks.client import Streams, Tally, closed_loop, open_loop, probe
 from benchmarks.peers import Peer
 from benchmarks.processes import cpu_ns, resident_bytes
+from benchmarks.provider import CALM_CHUNK_EVERY_S, CHUNK_EVERY_S
 
 CONNECTIONS = 64
 RATES = (20, 200)
-STREAMS = (10, 50, 200)
+STREAMS = (10, 50, 200, 1_000)
+CALM_FROM = 1_000
+"""So many streams have a lower pace: 25 chunks a second each would be more than a core of Python sends."""
+STARTS_PER_S = 400
+PER_STREAM_FILES, OTHER_FILES = 2, 256
+CARRIES = 0.8
+TRANSLATED_STREAMS = 50
 PROBE_EVERY_S = 0.005
 FIRST_TOKENS_PER_S = 25.0
 QUIET_NS, QUIET_LOOK_S, QUIET_WITHIN_S = 8_000_000, 0.2, 15.0
@@ -99,29 +106,83 @@ async def opened(peer: Peer, rate: int, effort: Effort) -> Figures:
 
 
 async def streamed(peer: Peer, streams: int, effort: Effort) -> Figures:
-    """Streams of 25 events a second; then short ones beside them, for the time to first token."""
-    running = Streams(peer.address, bodies.small("slow", stream=True).raw)
+    """Streams of 25 or 10 events a second; then short ones beside them, for the time to first token."""
+    model = "calm" if streams >= CALM_FROM else "slow"
+    running = Streams(peer.address, bodies.small(model, stream=True).raw)
     try:
-        await running.start(streams, within_s=0.5)
-        for _ in range(100):
-            if running.begun == streams:
-                break
-            await asyncio.sleep(0.05)
-        meter, events, began_s = Meter(peer), running.events, time.monotonic()
-        await asyncio.sleep(effort.window_s)
-        used_us, events = meter.proxy_us(), running.events - events
-        took_s = time.monotonic() - began_s
+        events_per_s, used_us = await _window(peer, running, streams, effort.window_s)
         waits_s = await running.first_tokens(per_s=FIRST_TOKENS_PER_S, for_s=effort.ttft_s)
     finally:
         running.abort()
     figures = {
-        "events_per_s": events / took_s,
+        "events_per_s": events_per_s,
         "ttft_p50_ms": quantile(waits_s, 0.5) * 1000,
         "ttft_p99_ms": quantile(waits_s, 0.99) * 1000,
         "lost": float(running.ended),
     }
     await quiet((*peer.pids, *peer.beside))
-    return figures | ({"event_us": used_us / max(1, events)} if peer.pids else {})
+    return figures | ({"event_us": used_us} if peer.pids else {})
+
+
+async def _window(peer: Peer, running: Streams, streams: int, window_s: float) -> tuple[float, float]:
+    """Start streams; give events a second and microseconds of CPU an event, in their middle."""
+    await running.start(streams, within_s=max(0.5, streams / STARTS_PER_S))
+    for _ in range(100):
+        if running.begun == streams:
+            break
+        await asyncio.sleep(0.05)
+    meter, events, began_s = Meter(peer), running.events, time.monotonic()
+    await asyncio.sleep(window_s)
+    used_us, events = meter.proxy_us(), running.events - events
+    return events / (time.monotonic() - began_s), used_us / max(1, events)
+
+
+def pace(streams: int) -> float:
+    """Chunks a second that the provider sends each of so many streams."""
+    return 1 / (CALM_CHUNK_EVERY_S if streams >= CALM_FROM else CHUNK_EVERY_S)
+
+
+def why_not(streams: int, at_fewer: Figures | None, fewer: int, files: int) -> str:
+    """Why a peer cannot be asked for so many streams, or nothing: too few open files, or it fell behind."""
+    need = PER_STREAM_FILES * streams + OTHER_FILES
+    if files < need:
+        return f"{files:,} open files are allowed and {need:,} are needed (ulimit -n)"
+    sent_per_s = fewer * pace(fewer)
+    if at_fewer is not None and at_fewer["events_per_s"] < CARRIES * sent_per_s:
+        carried = at_fewer["events_per_s"]
+        return f"at {fewer} it carried {carried:,.0f} of {sent_per_s:,.0f} chunks per second"
+    return ""
+
+
+async def translated(peer: Peer, effort: Effort) -> Figures:
+    """What the other dialect costs: the same calls and streams to a provider of each, in turns."""
+    calls_us: dict[str, list[float]] = {"fast": [], "fast-messages": []}
+    for model in calls_us:
+        await closed_loop(peer.address, bodies.middle(model).raw, connections=8, for_s=0.3)
+    for model in [*calls_us, *reversed(calls_us)]:
+        meter, body = Meter(peer), bodies.middle(model).raw
+        tally = await closed_loop(peer.address, body, connections=CONNECTIONS, for_s=effort.closed_s / 2)
+        if tally.failed or not tally.latencies_s:
+            raise RuntimeError(f"{tally.failed} calls of {model} failed")
+        calls_us[model].append(meter.proxy_us() / len(tally.latencies_s))
+        await quiet((*peer.pids, *peer.beside))
+    straight_us, translated_us = (sum(values) / len(values) for values in calls_us.values())
+    events_us = []
+    for model in ("slow", "slow-messages"):
+        running = Streams(peer.address, bodies.small(model, stream=True).raw)
+        try:
+            events_us.append((await _window(peer, running, TRANSLATED_STREAMS, effort.window_s))[1])
+        finally:
+            running.abort()
+        await quiet((*peer.pids, *peer.beside))
+    return {
+        "straight_us": straight_us,
+        "translated_us": translated_us,
+        "added_us": translated_us - straight_us,
+        "straight_event_us": events_us[0],
+        "translated_event_us": events_us[1],
+        "added_event_us": events_us[1] - events_us[0],
+    }
 
 
 async def memory(peer: Peer, effort: Effort) -> Figures:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.results import Results, machine, versions
-from benchmarks.scenarios import RATES, STREAMS
+from benchmarks.scenarios import RATES, STREAMS, pace
 
 SMALL, LARGE = "closed 1 kB", "closed 80 kB, 25 tools"
 OURS, REFERENCE = "Tidegate", "nginx"
@@ -61,13 +61,19 @@ def rows(results: Results) -> list[Row]:
     ]
     for streams in STREAMS:
         made += [
-            median(f"CPU per chunk, {streams} streams (us)", f"streams {streams}", "event_us"),
-            median("- chunks per second (25 a stream sent)", f"streams {streams}", "events_per_s"),
+            median(f"CPU per chunk, {streams:,} streams (us)", f"streams {streams}", "event_us"),
+            median(
+                f"- chunks per second ({pace(streams):g} a stream sent)", f"streams {streams}", "events_per_s"
+            ),
             added("- added time to first token p50 (ms)", f"streams {streams}", "ttft_p50_ms"),
             added("- added time to first token p99 (ms)", f"streams {streams}", "ttft_p99_ms"),
         ]
     return [
         *made,
+        median("CPU per call, 8.5 kB, a provider of the same dialect (us)", "translated", "straight_us"),
+        median("- translated, to one of the other dialect (us)", "translated", "translated_us"),
+        median("CPU per chunk, 50 streams, the same dialect (us)", "translated", "straight_event_us"),
+        median("- translated, from the other dialect (us)", "translated", "translated_event_us"),
         Row("Ready after start (s)", lambda peer: _ready(results, peer)),
         median("Resident memory, idle (MB)", "memory", "idle_mb"),
         median("- after 20,000 calls (MB)", "memory", "after_20000_mb"),
@@ -138,6 +144,8 @@ def musts(results: Results) -> list[str]:
             10,
         ),
         ("loop stall p99.9 at 200 calls/s (ms)", "at most 20", of("open 200", "stall_p999_ms"), 20),
+        ("added CPU per translated call, 8.5 kB (us)", "at most 200", of("translated", "added_us"), 200),
+        ("added CPU per translated chunk (us)", "at most 30", of("translated", "added_event_us"), 30),
         ("gateway ready after start (s)", "at most 1", ready.get("gateway alone"), 1),
         ("both processes ready after start (s)", "at most 1", ready.get("both"), 1),
         ("gateway resident, idle (MB)", "at most 70", of("memory", "idle_mb"), 70),

@@ -10,23 +10,30 @@ import pytest
 
 from benchmarks import bodies, chart, table
 from benchmarks.client import Address, Streams, closed_loop, open_loop, probe
-from benchmarks.provider import CHUNKS, Conversation
+from benchmarks.provider import CHAT, CHUNKS, MESSAGES, Canned, Conversation
 from benchmarks.results import Results
-from benchmarks.scenarios import QUICK, quantile
+from benchmarks.scenarios import QUICK, pace, quantile, why_not
+from tidegate.model.provider import UsageRules
+from tidegate.model.request import Surface
+from tidegate.wire.registry import CODECS
+from tidegate.wire.sse import FrameReader
 
 
-def with_provider(use: Callable[[Address], Coroutine[Any, Any, None]]) -> None:
+def with_provider(
+    use: Callable[[Address], Coroutine[Any, Any, None]], path: str = "/v1/chat/completions"
+) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Conversation(loop), "127.0.0.1", 0)
         async with server:
-            await use(Address(server.sockets[0].getsockname()[1], "/v1/chat/completions", {}))
+            await use(Address(server.sockets[0].getsockname()[1], path, {}))
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize(
-    ("body", "size", "tools"), [(bodies.small("fast"), 1_000, 0), (bodies.large("fast"), 80_000, 25)]
+    ("body", "size", "tools"),
+    [(bodies.small("fast"), 1_000, 0), (bodies.middle("fast"), 8_500, 4), (bodies.large("fast"), 80_000, 25)],
 )
 def test_bodies_have_the_stated_size_and_tools(body: bodies.Body, size: int, tools: int) -> None:
     fields = json.loads(body.raw)
@@ -52,6 +59,37 @@ def test_open_loop_makes_every_call() -> None:
         assert (len(tally.latencies_s), tally.failed, tally.unsent) == (50, 0, 0)
 
     with_provider(use)
+
+
+def test_the_provider_answers_messages_too() -> None:
+    async def use(address: Address) -> None:
+        tally = await closed_loop(address, bodies.small("fast").raw, connections=2, for_s=30, calls=10)
+        assert (len(tally.latencies_s), tally.failed) == (10, 0)
+
+    with_provider(use, "/v1/messages")
+
+
+@pytest.mark.parametrize(("surface", "canned"), [("chat", CHAT), ("messages", MESSAGES)])
+def test_canned_replies_are_whole_in_their_dialect(surface: Surface, canned: Canned) -> None:
+    codec = CODECS[surface]
+    head, _, whole = canned.whole.partition(b"\r\n\r\n")
+    assert head.endswith(b"content-length: %d" % len(whole))
+    assert codec.read_reply(whole, UsageRules()).complete
+    watcher = codec.watch_stream(UsageRules(), injected_usage=False)
+    raw = dechunked((canned.first + canned.token + canned.last).partition(b"\r\n\r\n")[2])
+    for frame in FrameReader().feed(raw):
+        watcher.event(frame.event, frame.data)
+    assert (watcher.facts.complete, watcher.facts.bad_frames) == (True, 0)
+    assert watcher.facts.text_bytes == len("A token")
+    assert watcher.facts.usage is not None
+
+
+def dechunked(raw: bytes) -> bytes:
+    whole = b""
+    while raw:
+        size, _, raw = raw.partition(b"\r\n")
+        whole, raw = whole + raw[: int(size, 16)], raw[int(size, 16) + 2 :]
+    return whole
 
 
 def test_streams_count_their_events() -> None:
@@ -90,6 +128,21 @@ def test_a_late_answer_counts_for_the_probes_it_held_up() -> None:
     asyncio.run(run())
 
 
+def test_a_peer_that_cannot_carry_so_many_streams_is_left_out_with_the_reason() -> None:
+    assert why_not(1_000, {"events_per_s": 4_900.0}, 200, 20_000) == ""
+    assert why_not(10, None, 0, 20_000) == ""
+    assert why_not(1_000, {"events_per_s": 1_119.0}, 200, 20_000) == (
+        "at 200 it carried 1,119 of 5,000 chunks per second"
+    )
+    assert why_not(1_000, None, 200, 1_024) == (
+        "1,024 open files are allowed and 2,256 are needed (ulimit -n)"
+    )
+
+
+def test_many_streams_have_a_lower_pace() -> None:
+    assert [pace(streams) for streams in (10, 200, 1_000)] == [25, 25, 10]
+
+
 def test_quantiles() -> None:
     values = [float(number) for number in range(100, 0, -1)]
     assert (quantile(values, 0.5), quantile(values, 0.99), quantile(values, 1)) == (51, 100, 100)
@@ -110,6 +163,14 @@ def test_ratios_rest_on_nginx_and_latencies_on_the_direct_way() -> None:
     assert table.ratio(results, table.SMALL, "Tidegate", "cpu_us") == 9
     assert results.added("open 200", "Tidegate", "p50_ms") == 1
     assert results.median("streams 10", "Tidegate", "event_us") is None
+
+
+def test_what_translation_costs_stands_beside_its_limits() -> None:
+    results = example()
+    results.add("translated", "Tidegate", {"added_us": 150.0, "added_event_us": 31.0})
+    text = table.markdown(results, "python -m benchmarks")
+    assert "| added CPU per translated call, 8.5 kB (us) | at most 200 | 150 | held |" in text
+    assert "| added CPU per translated chunk (us) | at most 30 | 31.0 | **not held** |" in text
 
 
 def test_tables_and_charts_leave_out_what_was_not_measured() -> None:
