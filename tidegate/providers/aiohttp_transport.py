@@ -31,7 +31,7 @@ class AiohttpTransport:
     def __init__(
         self,
         *,
-        limit_per_host: int = 512,
+        limit_per_host: int = 4096,
         keepalive_s: float = 15.0,
         tls: ssl.SSLContext | None = None,
         inflated_limit_bytes: int = 64 * 1024 * 1024,

@@ -60,7 +60,7 @@ class Store:
             connection.pragma("synchronous", "normal")
             connection.pragma("foreign_keys", 1)
             connection.pragma("trusted_schema", 0)
-            connection.pragma("cache_size", -32_768)
+            connection.pragma("cache_size", -8_192)
             connection.transaction_mode = "IMMEDIATE"
             migrate(connection, migrations, path)
         except BaseException:
