@@ -28,13 +28,13 @@ def test_no_tenant_gets_what_is_anothers() -> None:
 def test_nothing_readable_stands_in_memory() -> None:
     kept = KeptParts()
     kept.put("acme", {"call_1": PARTS})
-    assert all(b"Smith" not in sealed for sealed in kept._sealed.values())
+    assert all(b"Smith" not in sealed for sealed in kept._store._sealed.values())
 
 
 def test_a_sealed_part_opens_in_its_own_place_alone() -> None:
     kept = KeptParts()
     kept.put("acme", {"call_1": PARTS})
-    kept._sealed["globex", "call_1"] = kept._sealed["acme", "call_1"]
+    kept._store._sealed["globex", "call_1"] = kept._store._sealed["acme", "call_1"]
     with pytest.raises(InvalidTag):
         kept.get("globex", "call_1")
 
@@ -52,7 +52,7 @@ def test_bytes_are_bounded_and_counted() -> None:  # trap V4
     for n in range(100):
         kept.put("acme", {f"call_{n}": PARTS})
         assert kept.size_bytes <= 1_000
-    assert kept.size_bytes == sum(map(len, kept._sealed.values()))
+    assert kept.size_bytes == sum(map(len, kept._store._sealed.values()))
     kept.put("acme", {"huge": (Thinking(text="a" * MAX_PART_BYTES),)})
     assert kept.get("acme", "huge") is None
 

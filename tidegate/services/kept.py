@@ -5,21 +5,18 @@ in memory alone, encrypted under a key of this process, apart by tenant, and bou
 used goes first. A gateway that starts anew has nothing, and such a conversation goes on without.
 """
 
-import os
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, assert_never
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tidegate.model.message import Kept, Opaque, RedactedThinking, Thinking
+from tidegate.services.sealed import SealedStore
 
 MAX_CALLS = 65_536
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PART_BYTES = 1024 * 1024
 """More of one call is not kept."""
-_NONCE_BYTES = 12
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -38,37 +35,27 @@ class KeptParts:
     """Parts of replies by tenant and tool-call id."""
 
     def __init__(self, *, max_calls: int = MAX_CALLS, max_bytes: int = MAX_BYTES) -> None:
-        self._cipher = AESGCM(AESGCM.generate_key(bit_length=256))
-        self._sealed: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._max_calls = max_calls
-        self._max_bytes = max_bytes
-        self.size_bytes = 0
+        self._store = SealedStore(max_entries=max_calls, max_bytes=max_bytes)
 
     def __len__(self) -> int:
-        return len(self._sealed)
+        return len(self._store)
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of it takes, sealed."""
+        return self._store.size_bytes
 
     def put(self, tenant: str, parts: Mapping[str, Sequence[Kept]]) -> None:
         """Keep what belongs to each tool call of one reply."""
         for call_id, kept in parts.items():
             plain = _encode([_stored(part) for part in kept])
-            if len(plain) > MAX_PART_BYTES:
-                continue
-            nonce = os.urandom(_NONCE_BYTES)
-            self._drop((tenant, call_id))
-            sealed = nonce + self._cipher.encrypt(nonce, plain, _bound_to(tenant, call_id))
-            self._sealed[tenant, call_id] = sealed
-            self.size_bytes += len(sealed)
-        while len(self._sealed) > self._max_calls or self.size_bytes > self._max_bytes:
-            self._drop(next(iter(self._sealed)))
+            if len(plain) <= MAX_PART_BYTES:
+                self._store.put(tenant, call_id, plain)
 
     def get(self, tenant: str, call_id: str) -> tuple[Kept, ...] | None:
         """What was kept of one tool call; None where nothing was, or is no longer."""
-        sealed = self._sealed.get((tenant, call_id))
-        if sealed is None:
-            return None
-        self._sealed.move_to_end((tenant, call_id))
-        nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        return tuple(map(_part, _decode(self._cipher.decrypt(nonce, rest, _bound_to(tenant, call_id)))))
+        plain = self._store.get(tenant, call_id)
+        return None if plain is None else tuple(map(_part, _decode(plain)))
 
     def of(self, tenant: str) -> "OfTenant":
         """What one tenant's calls may be given back."""
@@ -76,12 +63,7 @@ class KeptParts:
 
     def ids(self, tenant: str) -> list[str]:
         """The tool calls of one tenant of which something is kept."""
-        return [call_id for owner, call_id in self._sealed if owner == tenant]
-
-    def _drop(self, place: tuple[str, str]) -> None:
-        sealed = self._sealed.pop(place, None)
-        if sealed is not None:
-            self.size_bytes -= len(sealed)
+        return self._store.names(tenant)
 
 
 class OfTenant(Mapping[str, Sequence[Kept]]):
@@ -104,11 +86,6 @@ class OfTenant(Mapping[str, Sequence[Kept]]):
 
     def __len__(self) -> int:
         return len(self._parts.ids(self._tenant))
-
-
-def _bound_to(tenant: str, call_id: str) -> bytes:
-    """What a sealed part belongs to, so that it opens nowhere else."""
-    return f"{len(tenant)}:{tenant}:{call_id}".encode("utf-8", "replace")
 
 
 def _stored(part: Kept) -> _Stored:
