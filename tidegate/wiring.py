@@ -28,6 +28,7 @@ from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.direct_transport import DirectTransport
 from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
+from tidegate.services.conversations import Conversations
 from tidegate.services.features import Features
 from tidegate.services.fleet import Fleet
 from tidegate.services.kept import KeptParts
@@ -150,8 +151,9 @@ def _application(
     limiter: Limiter,
 ) -> Application:
     calibrations = Calibrations()
-    planner = Planner(pseudonyms, calibrations, Features(), fleet)
-    settlement, kept = Settlement(calibrations), KeptParts()
+    conversations, kept = Conversations(), KeptParts()
+    planner = Planner(pseudonyms, calibrations, Features(), fleet, conversations)
+    settlement = Settlement(calibrations)
     server = settings.server
     dispatcher = Dispatcher(
         transport=transport,
@@ -174,6 +176,7 @@ def _application(
         settlement=settlement,
         dispatcher=dispatcher,
         kept=kept,
+        conversations=conversations,
         limiter=limiter,
     )
     return Application(

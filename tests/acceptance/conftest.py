@@ -36,7 +36,10 @@ class Stage:
 
 
 def config(upstream: str) -> str:
-    """Three dialects of the scripted provider, one deployment that nobody answers, one without a price."""
+    """All dialects of the scripted provider, and one deployment that nobody answers, one without a price.
+
+    `local` speaks no Responses.
+    """
     return (
         deployment("small", "vllm", f"{upstream}/v1", "small", names='["small", "gpt-small"]', price=PRICE)
         + deployment(
@@ -48,6 +51,7 @@ def config(upstream: str) -> str:
         + deployment(
             "talk", "openai-compatible", f"{upstream}/v1", "talk", key='{ env = "OTHER" }', price=PRICE
         )
+        + deployment("local", "sglang", f"{upstream}/v1", "local", price=PRICE)
         + deployment("free", "vllm", f"{upstream}/v1", "unpriced-model")
         + CONFIG
     )

@@ -161,7 +161,7 @@ def test_an_unknown_model_is_a_clean_404(client: OpenAI) -> None:  # trap K9
 
 def test_a_model_of_another_dialect_is_refused_by_name(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        client.responses.create(model="claude-x", input="x")
+        client.completions.create(model="claude-x", prompt="x")
     assert caught.value.code == "unsupported"
     assert "/v1/messages" in caught.value.message
 

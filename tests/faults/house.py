@@ -23,6 +23,7 @@ from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.targets import price_section
 from tidegate.providers.transport import PhaseLimits, Transport
 from tidegate.services.clock import Clock
+from tidegate.services.conversations import Conversations
 from tidegate.services.deployments import survey
 from tidegate.services.features import Features
 from tidegate.services.fleet import Fleet
@@ -179,8 +180,8 @@ class House:
         current, calibrations = Current(), Calibrations()
         current.state = replace(state(), policies=self.policies, keep_alive_s=3600.0)
         fleet = Fleet(self.clock, self.policies, on_breaker=lambda name, event: None)
-        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet)
-        kept = KeptParts()
+        conversations, kept = Conversations(), KeptParts()
+        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet, conversations)
         settlement = Settlement(calibrations)
         dispatcher = Dispatcher(
             transport=transport,
@@ -198,6 +199,7 @@ class House:
             settlement=settlement,
             dispatcher=dispatcher,
             kept=kept,
+            conversations=conversations,
             limiter=Limiter(self.clock, on_spend=lambda key, event: None),
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tidegate.model.errors import TidegateError
-from tidegate.model.message import Kept, TargetTraits
+from tidegate.model.message import Kept, Message, TargetTraits
 from tidegate.model.provider import UsageRules
 from tidegate.wire import anthropic_errors, openai_errors
 from tidegate.wire.body import Body
@@ -22,11 +22,16 @@ from tidegate.wire.translate import (
     Fold,
     MessagesEvents,
     MessagesWriter,
+    ResponsesWriter,
     Written,
+    continued,
+    echo_of,
     plain_chat,
     plain_message,
+    plain_response,
     read_chat,
     read_messages,
+    read_responses,
     write_chat,
     write_messages,
 )
@@ -37,7 +42,11 @@ CHUNK = 777
 
 @dataclass
 class Translating:
-    """What was asked and answered. `replies` are answered instead of the provider's, where there are any."""
+    """What was asked and answered. `replies` are answered instead of the provider's, where there are any.
+
+    `by_chat`: a request of Responses is said in chat, else in messages. `turns` are remembered by the id of
+    the response that ends them.
+    """
 
     base_url: str = ""
     upstream: str = ""
@@ -45,6 +54,8 @@ class Translating:
     written: list[Written] = field(default_factory=list)
     kept: dict[str, tuple[Kept, ...]] = field(default_factory=dict)
     replies: list[tuple[int, bytes]] = field(default_factory=list)
+    by_chat: bool = False
+    turns: dict[str, tuple[Message, ...]] = field(default_factory=dict)
 
     def ask(self, to_messages: bool, body: bytes) -> tuple[int, bytes]:
         """Ask the provider, or answer what the test scripted."""
@@ -63,7 +74,10 @@ class Translating:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers `/v1/chat/completions` from a messages provider, and `/v1/messages` from a chat one."""
+    """Answers `/v1/chat/completions` from a messages provider, `/v1/messages` from a chat one.
+
+    `/v1/responses` it answers from either.
+    """
 
     protocol_version = "HTTP/1.1"
     state: ClassVar[Translating]
@@ -73,6 +87,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["content-length"]))
+        if self.path.endswith("/responses"):
+            self._responses(raw)
+            return
         to_messages = self.path.endswith("/chat/completions")
         drop = self.headers.get("tidegate-drop-unsupported") == "true"
         try:
@@ -88,6 +105,43 @@ class Handler(http.server.BaseHTTPRequestHandler):
         state.written.append(written)
         status, reply = state.ask(to_messages, written.body)
         self._reply(status, reply, asked, to_messages=to_messages)
+
+    def _responses(self, raw: bytes) -> None:
+        state = self.state
+        try:
+            body = Body.parse(raw)
+            asked = read_responses(body)
+            if asked.previous_id:
+                asked = continued(asked, state.turns[asked.previous_id])
+            write = write_chat if state.by_chat else write_messages
+            written = write(asked, state.traits, model="m")
+        except TidegateError as error:
+            self._send(error.status, "application/json", openai_errors.error_body(error, "r"))
+            return
+        state.written.append(written)
+        status, reply = state.ask(not state.by_chat, written.body)
+        ident, fold = f"resp_{len(state.written)}", Fold()
+        reader = ChatEvents(UsageRules()) if state.by_chat else MessagesEvents()
+        if asked.conversation.stream and status < 300:
+            frames = FrameReader().feed(reply)
+            events = [
+                event for frame in frames if frame.data for event in reader.event(frame.event, frame.data)
+            ]
+            events += reader.close()
+            writer = ResponsesWriter(created_s=CREATED_S, response_id=ident, request=echo_of(body))
+            kind, out = "text/event-stream", b"".join(writer.event(event) for event in events)
+        else:
+            events = reader.plain(reply)
+            kind, out = "application/json", b""
+        for event in events:
+            fold.event(event)
+        whole = fold.reply()
+        state.turns[ident] = (*asked.turns, Message(role="assistant", parts=whole.parts))
+        self._send(
+            status,
+            kind,
+            out or plain_response(whole, created_s=CREATED_S, response_id=ident, request=echo_of(body)),
+        )
 
     def _reply(self, status: int, reply: bytes, asked: Asked, *, to_messages: bool) -> None:
         reader = MessagesEvents() if to_messages else ChatEvents(UsageRules())

@@ -7,7 +7,15 @@ import msgspec
 
 from tidegate.model.message import TargetTraits
 from tidegate.wire.body import Body
-from tidegate.wire.translate import Written, read_chat, read_messages, write_chat, write_messages
+from tidegate.wire.translate import (
+    Asked,
+    Written,
+    read_chat,
+    read_messages,
+    read_responses,
+    write_chat,
+    write_messages,
+)
 
 ABLE = TargetTraits()
 HI: Any = [{"role": "user", "content": "Hi"}]
@@ -29,6 +37,11 @@ def to_messages(traits: TargetTraits = ABLE, *, drop: bool = False, **fields: An
 def to_chat(traits: TargetTraits = ABLE, *, drop: bool = False, **fields: Any) -> Written:
     asked = read_messages(body_of({"model": "a", "max_tokens": 1000, "messages": HI} | fields))
     return write_chat(asked, traits, model="b", drop_unsupported=drop)
+
+
+def asked_of(**fields: Any) -> Asked:
+    """What a Responses request asks."""
+    return read_responses(body_of({"model": "a", "input": "Hi"} | fields))
 
 
 def said(written: Written) -> dict[str, Any]:

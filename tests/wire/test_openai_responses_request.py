@@ -61,6 +61,8 @@ def test_a_plain_request_is_read_whole() -> None:
         first_user='"größer\\n"'.encode(),
         prompt=(b"", b'"Be brief."', '"größer\\n"'.encode()),
         parts=facts.parts,
+        previous_id="resp_1",
+        keeps_reply=False,
         metadata={"user_id": "u1"},
         metadata_user="jane",
     )

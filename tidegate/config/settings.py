@@ -65,12 +65,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done with calls that need a rule.
 
-    `unpriced`: a call whose model has no price is refused (402), or let through and flagged. Beyond
+    `unpriced`: a call whose model has no price is refused (402), or let through and flagged.
+    `keep_responses_s`: how long a client of Responses may go on from an answer that no provider keeps. Beyond
     `refused_records_per_minute`, refusals without a tenant are only counted: a flood must not fill a disk.
     """
 
     unpriced: Literal["refuse", "flag"] = "refuse"
     keep_alive_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 10.0
+    keep_responses_s: Annotated[int, msgspec.Meta(ge=0, le=2_592_000)] = 86_400
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     refused_records_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 600
 

@@ -79,6 +79,7 @@ class Publisher:
             spend_limits=spend_rules_of(settings),
             last_resort=last_resorts_of(settings),
             keep_alive_us=keep_alive_us_of(settings),
+            keep_responses_s=settings.policy.keep_responses_s,
         )
         write_snapshot(self._directory, snapshot)
         self.is_behind = False

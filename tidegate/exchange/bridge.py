@@ -4,28 +4,34 @@ A bridge belongs to one upstream call.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.model.event import Event, Reply
-from tidegate.model.message import Kept, TargetTraits
+from tidegate.model.message import Kept, Message, TargetTraits
 from tidegate.model.provider import UsageRules
 from tidegate.model.reply import ErrorFacts
 from tidegate.model.request import Surface
 from tidegate.wire.body import Body
 from tidegate.wire.sse import Frame
 from tidegate.wire.translate import (
+    Asked,
     ChatEvents,
     ChatWriter,
     Fold,
     MessagesEvents,
     MessagesWriter,
+    ResponsesWriter,
     Written,
     chat_error,
+    continued,
+    echo_of,
     messages_error,
     plain_chat,
     plain_message,
+    plain_response,
     read_chat,
     read_messages,
+    read_responses,
     write_chat,
     write_messages,
 )
@@ -54,6 +60,10 @@ class Bridge(Protocol):
 
     def kept(self) -> Mapping[str, Sequence[Kept]]:
         """What the client's dialect cannot carry, by tool-call id (trap S11)."""
+        ...
+
+    def turns(self) -> tuple[Message, ...] | None:
+        """All turns up to and with the answer's; None where the provider keeps them, if anyone (trap K10)."""
         ...
 
 
@@ -85,6 +95,10 @@ class Straight:
         """See Bridge."""
         return {}
 
+    def turns(self) -> None:
+        """See Bridge."""
+        return
+
 
 class Reader(Protocol):
     """Reads one reply of a dialect into events."""
@@ -113,7 +127,7 @@ class Writer(Protocol):
 class Translated:
     """Two dialects: a reply is read into events, which are written again."""
 
-    __slots__ = ("_error", "_fold", "_plain", "_reader", "_writer", "surface")
+    __slots__ = ("_error", "_fold", "_plain", "_reader", "_turns", "_writer", "surface")
 
     def __init__(
         self,
@@ -123,7 +137,9 @@ class Translated:
         *,
         plain: Callable[[Reply], bytes],
         error: Callable[[ErrorFacts, int], bytes],
+        turns: tuple[Message, ...],
     ) -> None:
+        self._turns = turns
         self.surface = surface
         self._reader = reader
         self._writer = writer
@@ -153,6 +169,10 @@ class Translated:
         """See Bridge."""
         return self._fold.kept()
 
+    def turns(self) -> tuple[Message, ...]:
+        """See Bridge."""
+        return (*self._turns, Message(role="assistant", parts=self._fold.reply().parts))
+
     def _written(self, events: Iterable[Event]) -> bytes:
         out = b""
         for event in events:
@@ -161,8 +181,18 @@ class Translated:
         return out
 
 
+class _Said(NamedTuple):
+    """The client's side: its request, and how it is answered."""
+
+    asked: Asked
+    writer: Writer
+    plain: Callable[[Reply], bytes]
+    error: Callable[[ErrorFacts, int], bytes]
+
+
 def translated(
     body: Body,
+    source: Surface,
     surface: Surface,
     traits: TargetTraits,
     *,
@@ -172,31 +202,50 @@ def translated(
     created_s: int,
     drop_unsupported: bool,
     restored: Mapping[str, Sequence[Kept]],
+    earlier: Sequence[Message] = (),
 ) -> tuple[Written, Translated]:
-    """A request said through `surface`, chat or messages, of the other dialect; and the way back.
+    """A request of `source` said through `surface`, chat or messages; and the way back.
 
-    Raises Unsupported, which names the first field that the target cannot express, unless the client lets
-    such fields be dropped.
+    `earlier` are turns that the client goes on from without sending them. Raises Unsupported, which names the
+    first field that the target cannot express, unless the client lets such fields be dropped.
     """
-    if surface == "messages":
-        asked = read_chat(body)
-        written = write_messages(
-            asked, traits, model=model, drop_unsupported=drop_unsupported, restored=restored
-        )
-        conversation = asked.conversation
-        return written, Translated(
-            "messages",
-            MessagesEvents(),
-            ChatWriter(created_s=created_s, asks_usage=conversation.asks_usage),
-            plain=lambda reply: plain_chat(reply, created_s=created_s),
-            error=lambda facts, _: chat_error(facts),
-        )
-    asked = read_messages(body)
-    written = write_chat(asked, traits, model=model, drop_unsupported=drop_unsupported, restored=restored)
-    return written, Translated(
-        "chat",
-        ChatEvents(rules, fallback_id=reply_id),
-        MessagesWriter(),
-        plain=plain_message,
-        error=lambda facts, status: messages_error(facts, status=status),
-    )
+    said = _said(body, source, reply_id, created_s)
+    asked = continued(said.asked, earlier) if earlier else said.asked
+    write = write_messages if surface == "messages" else write_chat
+    written = write(asked, traits, model=model, drop_unsupported=drop_unsupported, restored=restored)
+    reader: Reader = MessagesEvents() if surface == "messages" else ChatEvents(rules, fallback_id=reply_id)
+    turns = asked.turns if source == "responses" else ()
+    return written, Translated(surface, reader, said.writer, plain=said.plain, error=said.error, turns=turns)
+
+
+def _said(body: Body, source: Surface, reply_id: str, created_s: int) -> _Said:
+    """Read a client's request, and get ready to answer it in its own words."""
+    match source:
+        case "chat":
+            asked = read_chat(body)
+            return _Said(
+                asked,
+                ChatWriter(created_s=created_s, asks_usage=asked.conversation.asks_usage),
+                lambda reply: plain_chat(reply, created_s=created_s),
+                lambda facts, _: chat_error(facts),
+            )
+        case "responses":
+            asked, request, ident = read_responses(body), echo_of(body), response_id(reply_id)
+            return _Said(
+                asked,
+                ResponsesWriter(created_s=created_s, response_id=ident, request=request),
+                lambda reply: plain_response(reply, created_s=created_s, response_id=ident, request=request),
+                lambda facts, _: chat_error(facts),
+            )
+        case _:
+            return _Said(
+                read_messages(body),
+                MessagesWriter(),
+                plain_message,
+                lambda facts, status: messages_error(facts, status=status),
+            )
+
+
+def response_id(call_id: str) -> str:
+    """The id of a response that no provider of Responses made."""
+    return f"resp_{call_id.replace('-', '')}"

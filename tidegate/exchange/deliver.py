@@ -98,7 +98,7 @@ async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | 
     body = raw
     if bridge.surface != plan.facts.surface:
         body = bridge.whole(raw)
-        journey.keep(bridge.kept())
+    journey.keep()
     await journey.entry.synced()
     journey.http = reply.status
     await journey.client.reply(reply.status, headers, body)

@@ -11,6 +11,7 @@ from tidegate.exchange.refuse import send_refusal
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.errors import TidegateError, Unavailable
 from tidegate.model.record import Begin, Decision
+from tidegate.services.conversations import Conversations
 from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Admitted, Limiter
@@ -35,6 +36,7 @@ class Exchange:
         settlement: Settlement,
         dispatcher: Dispatcher,
         kept: KeptParts,
+        conversations: Conversations,
         limiter: Limiter,
     ) -> None:
         self._current = current
@@ -43,6 +45,7 @@ class Exchange:
         self._settlement = settlement
         self._dispatcher = dispatcher
         self._kept = kept
+        self._conversations = conversations
         self._limiter = limiter
         self._replays = Replays()
 
@@ -73,7 +76,9 @@ class Exchange:
         except BaseException:
             self._let_go(flight, admitted)
             raise
-        journey = Journey(plan, entry, client, self._ledger, self._kept, flight, admitted)
+        journey = Journey(
+            plan, entry, client, self._ledger, self._kept, self._conversations, flight, admitted
+        )
         try:
             with self._settlement.closes(journey):
                 await self._carry(journey)
@@ -113,7 +118,7 @@ class Exchange:
             call.surface,
             model=first.asked_model,
             provider=first.provider.name,
-            tokens=plan.raw_tokens + plan.max_output_total,
+            tokens=plan.raw_tokens + plan.earlier_tokens + plan.max_output_total,
         )
 
     def _let_go(self, flight: Flight | None, admitted: Admitted | None) -> None:

@@ -68,6 +68,7 @@ def prepared(plan: Plan, outbound: Outbound, restored: Mapping[str, Sequence[Kep
         return Prepared(url, headers, body, edits, Straight(surface), injects_usage(plan, outbound))
     written, bridge = translated(
         plan.asked.body,
+        asked,
         surface,
         outbound.traits,
         model=outbound.deployment.model,
@@ -76,6 +77,7 @@ def prepared(plan: Plan, outbound: Outbound, restored: Mapping[str, Sequence[Kep
         created_s=plan.call.at_us // 1_000_000,
         drop_unsupported=(b"tidegate-drop-unsupported", b"true") in plan.call.headers,
         restored=restored,
+        earlier=plan.earlier,
     )
     edits = (
         f"request.dialect.{surface}",

@@ -1,20 +1,22 @@
 """One call under way: what is known at any moment of its upstream call and of what its client was given."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from tidegate.exchange.bridge import response_id
 from tidegate.exchange.call import Client, Headers
 from tidegate.exchange.forward import Prepared
 from tidegate.exchange.plan import Plan
 from tidegate.model.errors import TidegateError
-from tidegate.model.message import Kept
+from tidegate.model.message import Message
 from tidegate.model.provider import ErrorClass
 from tidegate.model.record import AttemptStatus, Decision, Hold, Outcome
 from tidegate.model.reply import ReplyFacts
+from tidegate.model.usage import Usage
 from tidegate.policy.breaker import verdict_of
 from tidegate.policy.resilience import Failure, Phase
 from tidegate.policy.settle import Ended
+from tidegate.services.conversations import Conversations, Remembered
 from tidegate.services.fleet import Visit
 from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Entry, Ledger
@@ -112,12 +114,14 @@ class Journey:
     entry: Entry
     client: Client
     ledger: Ledger
-    store: KeptParts
+    kept: KeptParts
+    conversations: Conversations
     flight: Flight
     admitted: Admitted | None
     outcome: Outcome | None = None
     delivered: bool = False
     left: bool = False
+    is_kept: bool = False
     http: int | None = None
     error_code: str = ""
     edits: list[str] = field(default_factory=list)
@@ -141,10 +145,33 @@ class Journey:
         flight.first_event_us = self.ttft_us = took_us
         flight.visit.first_content(took_us - flight.started_us, int(now_s * 1_000_000))
 
-    def keep(self, parts: Mapping[str, Sequence[Kept]]) -> None:
-        """Keep what the client's dialect could not be given (trap S11)."""
-        if parts:
-            self.store.put(self.plan.call.key.tenant, parts)
+    def keep(self) -> None:
+        """Keep what the client's dialect could not be given (S11), and what it may go on from (K10).
+
+        A client may go on as soon as it was given the end: it is kept before. Repeats do nothing.
+        """
+        if self.is_kept:
+            return
+        self.is_kept = True
+        plan, bridge = self.plan, self.flight.prepared.bridge
+        if parts := bridge.kept():
+            self.kept.put(plan.call.key.tenant, parts)
+        facts = plan.facts
+        if facts.surface == "responses" and facts.keeps_reply and plan.state.keep_responses_s:
+            turns = bridge.turns()
+            ident = self.flight.reply.id if turns is None else response_id(plan.call.id)
+            if ident:
+                self.conversations.put(plan.call.key.tenant, ident, self._remembered(turns))
+
+    def _remembered(self, turns: tuple[Message, ...] | None) -> Remembered:
+        outbound, report = self.flight.outbound, self.flight.reply.usage
+        usage = report.usage if report is not None else Usage()
+        return Remembered(
+            at_us=self.plan.call.at_us,
+            wallet=outbound.place.wallet,
+            tokens=(usage.input_total or 0) + (usage.output_total or 0),
+            messages=turns,
+        )
 
     def fail(self, code: str, *, status: AttemptStatus = "error", outcome: Outcome = "failed") -> None:
         """Note that the upstream call, and with it the request, failed."""

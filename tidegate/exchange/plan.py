@@ -6,12 +6,21 @@ from hashlib import blake2b
 import msgspec
 
 from tidegate.exchange.call import Call, Headers
-from tidegate.model.errors import BadRequest, ModelNotFound, PriceUnknown, TidegateError, WrongType
+from tidegate.model.errors import (
+    BadRequest,
+    ModelNotFound,
+    PreviousResponseNotFound,
+    PriceUnknown,
+    TidegateError,
+    WrongType,
+)
+from tidegate.model.message import Message
 from tidegate.model.record import Decision, Hold, Measured, Who
 from tidegate.model.request import RequestFacts
 from tidegate.policy.attribute import attribute, header_values
 from tidegate.policy.estimate import Estimate, corrected, estimated
 from tidegate.policy.fingerprint import exact, prefixes
+from tidegate.services.conversations import Conversations, Remembered
 from tidegate.services.features import Features, Fingerprints
 from tidegate.services.fleet import Fleet
 from tidegate.services.outbound import Outbound
@@ -48,7 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `raw_tokens` is the estimate of its prompt before any correction, `max_output_total` the output tokens to
     hold for: the client's limit, or an assumed one, times the answers asked for. `timeout_s` is the client's
-    own limit for the whole call, in seconds since it arrived.
+    own limit for the whole call, in seconds since it arrived. `earlier` are the turns that the client goes on
+    from without sending them, `earlier_tokens` what the provider counted for these (trap K10).
     """
 
     asked: Asked
@@ -62,6 +72,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_output_total: int
     decisions: tuple[Decision, ...]
     timeout_s: float | None = None
+    earlier: tuple[Message, ...] = ()
+    earlier_tokens: int = 0
 
 
 class Planner:
@@ -73,7 +85,9 @@ class Planner:
         calibrations: Calibrations,
         features: Features,
         fleet: Fleet,
+        conversations: Conversations,
     ) -> None:
+        self._conversations = conversations
         self._pseudonyms = pseudonyms
         self._calibrations = calibrations
         self._features = features
@@ -106,10 +120,13 @@ class Planner:
         """Decide one call. Raises the TidegateError that refuses it."""
         facts, call = asked.facts, asked.call
         outbounds, balanced = usable(state, call, facts.model), _NONE
+        before = self._before(facts, call, state) if facts.previous_id else None
+        if facts.previous_id:
+            outbounds = going_on(outbounds, facts, before)
         if len(outbounds) > 1:
             outbounds, balanced = self._fleet.order(outbounds, _conversation(asked))
         resort = state.last_resort.get(facts.model)
-        if resort is not None and resort.model:
+        if resort is not None and resort.model and not facts.previous_id:
             outbounds += _behind(outbounds, state, call, resort.model)
         target = outbounds[0].deployment.model
         estimate = estimated(
@@ -131,13 +148,21 @@ class Planner:
             max_output_total=_output_total(facts),
             decisions=(_route(facts.model, outbounds), *balanced),
             timeout_s=timeout_of(call.headers),
+            earlier=(before.messages or ()) if before else (),
+            earlier_tokens=before.tokens if before else 0,
+        )
+
+    def _before(self, facts: RequestFacts, call: Call, state: State) -> Remembered | None:
+        """What is known of the response that a request goes on from."""
+        return self._conversations.get(
+            call.key.tenant, facts.previous_id, now_us=call.at_us, keep_s=state.keep_responses_s
         )
 
     def hold(self, plan: Plan, outbound: Outbound) -> Hold:
         """What a call to this deployment may cost. Raises PriceUnknown where the policy refuses (M4)."""
         model = outbound.deployment.model
         calibration = self._calibrations.of_input(model)
-        input_tokens = corrected(plan.raw_tokens, calibration)
+        input_tokens = corrected(plan.raw_tokens, calibration) + plan.earlier_tokens
         output_tokens = plan.max_output_total
         amount = plan.state.prices.hold(
             outbound.deployment, plan.call.at_us, input_tokens, output_tokens, plan.facts.service_tier
@@ -171,6 +196,31 @@ def usable(state: State, call: Call, model: str) -> tuple[Outbound, ...]:
         if model:
             raise
         raise WrongType("model: name a model, such as an alias or provider/model", param="model") from None
+
+
+def going_on(
+    outbounds: tuple[Outbound, ...], facts: RequestFacts, before: Remembered | None
+) -> tuple[Outbound, ...]:
+    """Those deployments that can go on from the response that a request names (trap K10).
+
+    Where its turns are kept here, any of another dialect; else those of the account that keeps it. Where none
+    of these is asked for, or the response is not known here, a provider of the same dialect may still know it
+    and says so itself if not. Raises PreviousResponseNotFound.
+    """
+    same = tuple(one for one in outbounds if one.through[facts.surface] == facts.surface)
+    if before is None:
+        able = same
+    elif before.messages is None:
+        able = tuple(one for one in same if one.place.wallet == before.wallet) or same
+    else:
+        able = tuple(one for one in outbounds if one not in same)
+    if not able:
+        raise PreviousResponseNotFound(
+            "The response that previous_response_id names is not kept for this model: it is too old, was "
+            "asked for with store=false, or another model gave it. Send the whole conversation as input.",
+            param="previous_response_id",
+        )
+    return able
 
 
 def _behind(outbounds: tuple[Outbound, ...], state: State, call: Call, model: str) -> tuple[Outbound, ...]:

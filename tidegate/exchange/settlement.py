@@ -53,8 +53,9 @@ class Settlement:
     def _learn(self, journey: Journey, settled: Settled) -> None:
         model, reply = journey.flight.outbound.deployment.model, journey.flight.reply
         billed_input, billed_output = settled.usage.input_total, settled.usage.output_text
-        if billed_input is not None and not journey.plan.facts.image_count:
-            self._calibrations.learn_input(model, journey.plan.raw_tokens, billed_input)
+        plan = journey.plan
+        if billed_input is not None and not (plan.facts.image_count or plan.earlier_tokens):
+            self._calibrations.learn_input(model, plan.raw_tokens, billed_input)
         if billed_output is not None:
             generated = raw_tokens(reply.ascii_bytes, reply.text_bytes - reply.ascii_bytes)
             self._calibrations.learn_output(model, generated, billed_output)

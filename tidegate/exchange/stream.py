@@ -142,7 +142,7 @@ class _Flow:
             if rest := bridge.close():
                 await lane.send(rest)
             journey.succeed()
-            journey.keep(bridge.kept())
+            journey.keep()
         else:
             error = self._fault or UpstreamTruncated(
                 "The provider's stream ended before its answer was complete."
@@ -193,6 +193,8 @@ class _Flow:
         out = _watched(self._reader.feed(chunk), self._watcher, self._journey)
         if facts.started and self._journey.flight.first_event_us is None:
             self._journey.shown()
+        if facts.complete:
+            self._journey.keep()
         if facts.text_bytes >= self._next_progress:  # at least a byte a token, so never too late
             self._progress()
         return out

@@ -66,6 +66,12 @@ class WrongType(BadRequest):
     code = "invalid_type"
 
 
+class PreviousResponseNotFound(BadRequest):
+    """The response that a request goes on from is not known here, or no longer."""
+
+    code = "previous_response_not_found"
+
+
 class Unsupported(BadRequest):
     """The request asks for something this route or target cannot express; named by path."""
 

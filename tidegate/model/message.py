@@ -16,7 +16,7 @@ Role = Literal["system", "user", "assistant"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="part"):
+class _Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="part", omit_defaults=True):
     """`cache` is the client's cache mark, opaque; empty when there is none."""
 
     cache: msgspec.Raw = NOTHING

@@ -48,7 +48,9 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     `max_output` is what the client set, in tokens, in whichever field; `max_output_field` names it.
     `n` is the number of answers asked for. `system_text` and `tools_raw` feed the fingerprint.
     `prompt` is the list of canonical pieces (tools, system, then each message) whose running hash
-    gives the prefix hashes. `metadata_user` and `metadata` come from the dialect's own fields.
+    gives the prefix hashes. `previous_id` is the response that a request of Responses goes on from,
+    `keeps_reply` whether it may be gone on from later (trap K10). `metadata_user` and `metadata` come from
+    the dialect's own fields.
     """
 
     surface: Surface
@@ -70,5 +72,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     first_user: bytes = b""
     prompt: tuple[bytes, ...] = ()
     parts: Parts = Parts()
+    previous_id: str = ""
+    keeps_reply: bool = True
     metadata: dict[str, str] = {}
     metadata_user: str = ""

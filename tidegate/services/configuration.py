@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 RELOADED = (
     *("deployments", "aliases", "prices", "report"),
     *("resilience", "breaker", "limits", "spend_limits", "last_resort"),
-    *("policy.unpriced", "policy.retention_days", "policy.keep_alive_s"),
+    *("policy.unpriced", "policy.retention_days", "policy.keep_alive_s", "policy.keep_responses_s"),
 )
 """What a reload brings into force; an entry covers everything below it."""
 

@@ -64,12 +64,15 @@ class Outbound:
 
 
 def _through(spoken: Collection[Surface]) -> dict[Surface, Surface]:
-    """Which surface is called for a client's: chat and messages stand in for each other."""
+    """Which surface is called for a client's: chat and messages stand in for each other and for responses."""
     through: dict[Surface, Surface] = {surface: surface for surface in spoken}
     if "messages" in spoken:
         through.setdefault("chat", "messages")
     if "chat" in spoken:
         through.setdefault("messages", "chat")
+        through.setdefault("responses", "chat")
+    if "messages" in spoken:
+        through.setdefault("responses", "messages")
     return through
 
 

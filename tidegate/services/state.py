@@ -42,6 +42,7 @@ class State:
     spending: SpendRules
     last_resort: Mapping[str, LastResort]
     keep_alive_s: float
+    keep_responses_s: int
     _ready: dict[tuple[str, Surface, tuple[str, ...] | None, str], tuple[Outbound, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -123,6 +124,7 @@ def state_of(
         spending=SpendRules(snapshot.spend_limits),
         last_resort=snapshot.last_resort,
         keep_alive_s=snapshot.keep_alive_us / SECOND_US,
+        keep_responses_s=snapshot.keep_responses_s,
     )
 
 

@@ -77,6 +77,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     spend_limits: dict[str, SpendRule] = {}
     last_resort: dict[str, LastResort] = {}
     keep_alive_us: int = 10_000_000
+    keep_responses_s: int = 86_400
     format: int = FORMAT
 
 

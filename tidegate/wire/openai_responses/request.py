@@ -12,7 +12,7 @@ from tidegate.wire import fields
 from tidegate.wire.body import Body
 from tidegate.wire.measure import Tally
 
-MAX_USER = 256
+MAX_USER = MAX_RESPONSE_ID = 256
 INSTRUCTORS = ("system", "developer")
 FILES = ("input_file", "input_image", "input_audio", "computer_screenshot")
 """Parts that are no text: each is priced like an image at least."""
@@ -99,6 +99,8 @@ def read_request(body: Body) -> RequestFacts:
             tool_results=reader.tool_results.part(),
             last_user=reader.last_user.part(),
         ),
+        previous_id=fields.string_of(body, "previous_response_id")[:MAX_RESPONSE_ID],
+        keeps_reply=body.value("store") != b"false",
         metadata=fields.string_map(body.value("metadata") or b""),
         metadata_user=user[:MAX_USER],
     )

@@ -83,7 +83,7 @@ def read_chat(body: Body) -> Asked:
         stream=stream,
         asks_usage=_asks_usage(body, lost, ignored),
         user=user or other,
-        service_tier=_service_tier(body, lost),
+        service_tier=service_tier_of(body, lost),
         cache=msgspec.Raw(body.value("cache_control") or b""),
     )
     return Asked(conversation=conversation, lost=tuple(lost), ignored=tuple(ignored))
@@ -163,7 +163,7 @@ def _output(body: Body, lost: list[Loss]) -> Output | None:
 def _reasoning(body: Body, lost: list[Loss]) -> Reasoning | None:
     effort = body.get("reasoning_effort", str)
     if effort is not None:
-        return _effort(effort, "reasoning_effort", lost)
+        return effort_word(effort, "reasoning_effort", lost)
     raw = body.value("reasoning")
     if raw is None:
         return None
@@ -173,11 +173,12 @@ def _reasoning(body: Body, lost: list[Loss]) -> Reasoning | None:
     if options.max_tokens is not None:
         return Reasoning(budget_tokens=options.max_tokens, at="reasoning.max_tokens")
     if options.effort is not None:
-        return _effort(options.effort, "reasoning.effort", lost)
+        return effort_word(options.effort, "reasoning.effort", lost)
     return Reasoning(adaptive=True, at="reasoning.enabled") if options.enabled else None
 
 
-def _effort(word: str, at: str, lost: list[Loss]) -> Reasoning | None:
+def effort_word(word: str, at: str, lost: list[Loss]) -> Reasoning | None:
+    """Return how much thinking a word of OpenAI's asks for; one it does not have is lost."""
     if word not in EFFORTS:
         lost.append(Loss(at, f"`{word[:32]}`"))
         return None
@@ -202,7 +203,8 @@ def _asks_usage(body: Body, lost: list[Loss], ignored: list[str]) -> bool:
     return bool(options.include_usage)
 
 
-def _service_tier(body: Body, lost: list[Loss]) -> Literal["", "auto", "default"]:
+def service_tier_of(body: Body, lost: list[Loss]) -> Literal["", "auto", "default"]:
+    """Return the tier asked for; one that only some providers sell is lost."""
     match tier := fields.string_of(body, "service_tier"):
         case "" | "auto" | "default":
             return tier

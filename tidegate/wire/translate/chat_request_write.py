@@ -42,7 +42,7 @@ def write_chat(
     `restored` is what the gateway kept for a tool call, by its id (trap S11). Raises Unsupported, naming the
     first field that cannot be said, unless `drop_unsupported`.
     """
-    ledger = Ledger(DIALECT, drop=drop_unsupported, adapted=asked.ignored)
+    ledger = Ledger(DIALECT, drop=drop_unsupported, adapted=asked.ignored, names=asked.names)
     for loss in asked.lost:
         ledger.lose(loss.path, loss.what)
     conversation = asked.conversation
@@ -73,21 +73,11 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
 UNHEARD = frozenset({"user", "service_tier", "stream_options"})
 """Fields that change no answer."""
 
-CLIENTS_NAMES: Mapping[str, str] = {
-    "stop": "stop_sequences",
-    "max_completion_tokens": "max_tokens",
-    "response_format": "output_config.format",
-    "reasoning_effort": "output_config.effort",
-    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
-    "user": "metadata.user_id",
-}
-"""What a client of Anthropic's dialect calls a field of chat."""
-
 
 def _refuse(body: dict[str, object], traits: TargetTraits, ledger: Ledger) -> None:
     """Leave out what the model refuses: without a word where it asks for nothing."""
     for name in sorted(traits.refuses & body.keys()):
-        path = CLIENTS_NAMES.get(name, name)
+        path = ledger.own(name)
         if name in UNHEARD or body[name] in NEUTRAL.get(name, ()):
             ledger.adapt(path)
         else:
@@ -166,7 +156,7 @@ def _without_tools(conversation: Conversation, ledger: Ledger) -> dict[str, obje
     if choice is not None and choice.kind in ("any", "named"):
         ledger.lose("tool_choice", "a forced call without tools")
     elif choice is not None or conversation.parallel_tools is not None:
-        ledger.adapt("tool_choice")
+        ledger.adapt("tool_choice" if choice is not None else ledger.own("parallel_tool_calls"))
     return {}
 
 

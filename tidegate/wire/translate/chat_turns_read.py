@@ -179,7 +179,7 @@ class Turns:
             return []
         media_type, data = split_data_url(file.file_data or "")
         if not data:
-            media_type, data = _type_by_name(file.filename or ""), file.file_data or ""
+            media_type, data = type_by_name(file.filename or ""), file.file_data or ""
         return [
             Document(
                 data=data,
@@ -221,7 +221,8 @@ def split_data_url(url: str) -> tuple[str, str]:
     return (match.group(1) or "text/plain").lower(), url[match.end() :]
 
 
-def _type_by_name(name: str) -> str:
+def type_by_name(name: str) -> str:
+    """Return the type that a file's name stands for, where nothing else says it."""
     return "text/plain" if name.lower().endswith((".txt", ".md")) else "application/pdf"
 
 

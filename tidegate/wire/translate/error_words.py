@@ -1,6 +1,7 @@
 """A provider's error in each dialect's words: what it says stays, its type becomes one that SDKs know."""
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 import msgspec
 
@@ -41,19 +42,34 @@ MESSAGES_TYPES: Mapping[str, str] = {
 _encode = msgspec.json.Encoder().encode
 
 
-def chat_error(error: ErrorFacts) -> bytes:
-    """Return an error body in OpenAI's words; the provider's own type stands in `code` where it has none."""
+class OpenAIError(TypedDict):
+    """The fields of an error object."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+def error_object(error: ErrorFacts) -> OpenAIError:
+    """Return an error in OpenAI's words; the provider's own type stands in `code` where it has none."""
     kind = CHAT_TYPES.get(error.type, error.type) or "server_error"
-    return _encode(
-        {
-            "error": {
-                "message": error.message,
-                "type": kind,
-                "param": error.param or None,
-                "code": error.code or (error.type if kind != error.type else None) or None,
-            }
-        }
-    )
+    return {
+        "message": error.message,
+        "type": kind,
+        "param": error.param or None,
+        "code": error.code or (error.type if kind != error.type else None) or None,
+    }
+
+
+def chat_error(error: ErrorFacts) -> bytes:
+    """Return an error body in OpenAI's words."""
+    return _encode({"error": error_object(error)})
+
+
+def responses_error(error: ErrorFacts, status: int) -> bytes:  # noqa: ARG001 - the body says nothing of it
+    """Return an error body of the Responses dialect, which words it as chat does."""
+    return chat_error(error)
 
 
 def messages_error(error: ErrorFacts, *, status: int = 500) -> bytes:

@@ -48,3 +48,15 @@ TO_MESSAGES: Mapping[Finish, str] = {
     "filter": "refusal",
     "refusal": "refusal",
 }
+
+TO_RESPONSES: Mapping[Finish, str] = {
+    "stop": "",
+    "stop_sequence": "",
+    "tool": "",
+    "length": "max_output_tokens",
+    "context": "max_output_tokens",
+    "pause": "max_output_tokens",  # not whole, and must not look it (trap S6)
+    "filter": "content_filter",
+    "refusal": "content_filter",
+}
+"""Why a response is incomplete; empty where it is whole."""

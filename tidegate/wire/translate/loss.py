@@ -27,14 +27,26 @@ class Loss(msgspec.Struct, frozen=True):
     what: str = "this field"
 
 
+_AS_IN_CHAT: Mapping[str, str] = {}
+
+
 class Ledger:
     """Keeps the losses of one translation; without the client's leave the first one is raised.
 
-    `adapted` are the paths of values that go over in other words, or that change no answer.
+    `adapted` are the paths of values that go over in other words, or that change no answer. `names` says what
+    the client calls a field of chat, where its word is another.
     """
 
-    def __init__(self, dialect: str, *, drop: bool, adapted: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        dialect: str,
+        *,
+        drop: bool,
+        adapted: Iterable[str] = (),
+        names: Mapping[str, str] = _AS_IN_CHAT,
+    ) -> None:
         self._dialect = dialect
+        self._names = names
         self._drop = drop
         self._dropped: dict[str, None] = {}
         self._adapted: dict[str, None] = dict.fromkeys(adapted)
@@ -48,6 +60,10 @@ class Ledger:
                 param=path,
             )
         self._dropped[path] = None
+
+    def own(self, name: str) -> str:
+        """Return the client's word for a field of chat."""
+        return self._names.get(name, name)
 
     def adapt(self, path: str) -> None:
         """Note a value that goes over in other words."""

@@ -1,5 +1,6 @@
 """Read a messages request into a conversation."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -29,6 +30,16 @@ HARMLESS: dict[str, tuple[bytes, ...] | None] = {
     "mcp_servers": (b"[]",),
 }
 """Fields that change no answer: with any value (None), or with the values that ask for nothing."""
+
+NAMES: Mapping[str, str] = {
+    "stop": "stop_sequences",
+    "max_completion_tokens": "max_tokens",
+    "response_format": "output_config.format",
+    "reasoning_effort": "output_config.effort",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "user": "metadata.user_id",
+}
+"""What a client of this dialect calls a field of chat."""
 
 CLEARS_THINKING = "clear_thinking_"
 """An edit of the context that another dialect needs not be told: it does not carry thinking."""
@@ -70,7 +81,7 @@ def read_messages(body: Body) -> Asked:
         service_tier=_service_tier(body, lost),
         cache=msgspec.Raw(body.value("cache_control") or b""),
     )
-    return Asked(conversation=conversation, lost=tuple(lost), ignored=tuple(ignored))
+    return Asked(conversation=conversation, lost=tuple(lost), ignored=tuple(ignored), names=NAMES)
 
 
 def _tools(body: Body, loaded: set[str], lost: list[Loss], ignored: list[str]) -> tuple[Tool, ...]:

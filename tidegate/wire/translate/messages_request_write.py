@@ -53,14 +53,15 @@ def write_messages(
     Unsupported, naming the first field that cannot be said, unless `drop_unsupported`; always where no turn
     is left.
     """
-    ledger = Ledger(DIALECT, drop=drop_unsupported, adapted=asked.ignored)
+    ledger = Ledger(DIALECT, drop=drop_unsupported, adapted=asked.ignored, names=asked.names)
     for loss in asked.lost:
         ledger.lose(loss.path, loss.what)
     conversation = asked.conversation
     writer = TurnWriter(conversation, traits, ledger, restored)
     messages = writer.write()
     if not messages:
-        raise Unsupported("messages: a conversation needs a turn of the user", param="messages")
+        path = ledger.own("messages")
+        raise Unsupported(f"{path}: a conversation needs a turn of the user", param=path)
     max_output = traits.default_max_output if conversation.max_output is None else conversation.max_output
     body: dict[str, object] = {"model": model, "max_tokens": max_output, "messages": messages}
     if writer.system:
@@ -141,7 +142,9 @@ def _sampling(
 def _tools(conversation: Conversation, traits: TargetTraits, ledger: Ledger) -> dict[str, object]:
     tools: list[object] = []
     for tool in conversation.tools:
-        if not traits.tools:
+        if tool.deferred:
+            ledger.adapt(tool.at)  # trap K5
+        elif not traits.tools:
             ledger.lose(tool.at, "a tool, which the model does not take,")
         elif not NAME.fullmatch(tool.name):
             ledger.lose(f"{tool.at}.name", "a name of other than letters, digits, `_` and `-`, at most 128,")

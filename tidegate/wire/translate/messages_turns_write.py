@@ -164,7 +164,9 @@ class TurnWriter:
             self._ledger.lose(image.at, "an image, which the model does not take,")
             return None
         if image.detail:
-            self._ledger.adapt(f"{image.at}.image_url.detail")  # it always looks at all of it
+            self._ledger.adapt(
+                f"{image.at}.{self._ledger.own('image_url.detail')}"
+            )  # it always looks at all of it
         if image.url:
             if not self._traits.image_urls:
                 self._ledger.lose(image.at, "an image by URL, which the model does not take,")

@@ -29,6 +29,27 @@ def chat_usage(usage: Usage) -> dict[str, object]:
     return out
 
 
+def responses_usage(usage: Usage) -> dict[str, object]:
+    """Return the usage object of a response. Its details are always there, since SDKs add them up."""
+    prompt, completion = usage.input_total or 0, usage.output_total or 0
+    written = _sum(usage.cache_write_5m, usage.cache_write_1h)
+    input_details = {"cached_tokens": usage.cache_read or 0, "cache_write_tokens": written or 0}
+    output_details = {"reasoning_tokens": usage.reasoning or 0}
+    out: dict[str, object] = {
+        "input_tokens": prompt,
+        "input_tokens_details": input_details
+        | _without_none(audio_tokens=usage.input_audio, image_tokens=usage.input_image),
+        "output_tokens": completion,
+        "output_tokens_details": output_details | _without_none(audio_tokens=usage.output_audio),
+        "total_tokens": prompt + completion,
+    }
+    if usage.cache_write_1h is not None:
+        out["cache_creation"] = _split(usage)
+    if usage.searches is not None:
+        out["server_tool_use"] = {"web_search_requests": usage.searches}
+    return out
+
+
 def messages_usage(usage: Usage) -> dict[str, object]:
     """Return Anthropic's usage object. What was not said is left out, except the totals, which SDKs need."""
     out: dict[str, object] = {
