@@ -14,6 +14,8 @@ CONTROL_ONLY = {"starlette", "rich", "tidegate.control", "tidegate.stores.sqlite
 EXTRAS = {"openai", "anthropic", "xllamacpp", "genai_prices", "pydantic", "httpx2", "numpy"}
 UNCHOSEN = {"aiohttp", "tidegate.providers.aiohttp_transport"}
 """The transport that the configuration has to ask for."""
+WHEN_COUNTING = {"tiktoken", "regex", "requests", "tidegate.services.encodings"}
+"""What the first exact count of tokens loads (decision 019)."""
 IMPURE = {
     "asyncio",
     "logging",
@@ -49,8 +51,8 @@ def gateway() -> set[str]:
 
 @pytest.mark.parametrize(
     "forbidden",
-    [DRIVERS, CONTROL_ONLY, EXTRAS, UNCHOSEN],
-    ids=["drivers", "control", "extras", "unchosen"],
+    [DRIVERS, CONTROL_ONLY, EXTRAS, UNCHOSEN, WHEN_COUNTING],
+    ids=["drivers", "control", "extras", "unchosen", "counting"],
 )
 def test_a_gateway_process_loads_none_of(forbidden: set[str], gateway: set[str]) -> None:  # trap V1
     assert forbidden & gateway == set()

@@ -13,6 +13,7 @@ from tidegate import __version__
 from tidegate.config.settings import Settings
 from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
+from tidegate.exchange.funding import Funding
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
 from tidegate.gateway.auth import Authenticator, LoginGuard
@@ -22,18 +23,21 @@ from tidegate.gateway.routes import Application
 from tidegate.gateway.server import Running, serve
 from tidegate.model.errors import ConfigError
 from tidegate.model.ids import uuid7
-from tidegate.policy.breaker import BreakerEvent
-from tidegate.policy.spend_breaker import SpendEvent
 from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.direct_transport import DirectTransport
 from tidegate.providers.transport import PhaseLimits, Transport
+from tidegate.services.budgets import Budgets
 from tidegate.services.clock import Clock
 from tidegate.services.conversations import Conversations
+from tidegate.services.exact_tokens import ExactTokens
 from tidegate.services.features import Features
 from tidegate.services.fleet import Fleet
 from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Limiter
+from tidegate.services.notes import breaker_notes, budget_notes, spend_notes
+from tidegate.services.other_gateways import OtherGateways
+from tidegate.services.output_limits import OutputLimits
 from tidegate.services.parent import ends_with_parent
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import Current, State, state_of
@@ -42,6 +46,7 @@ from tidegate.stores.journal import Journal
 from tidegate.stores.layout import Layout, read_pepper
 from tidegate.stores.names_spool import NamesSpool
 from tidegate.stores.snapshot import Policies, SnapshotUnreadable, SnapshotWatch
+from tidegate.stores.spent import read_spent
 
 log = logging.getLogger("tidegate.gateway")
 
@@ -105,16 +110,16 @@ async def gateway(
     journal = Journal.open(layout.gateway_journal, boot=boot)
     ledger = Ledger(journal, clock, refused_per_minute=settings.policy.refused_records_per_minute)
     current = Current()
-    fleet = Fleet(clock, Policies(), on_breaker=_noted(ledger))
-    limiter = Limiter(clock, on_spend=_spending(ledger))
+    guards = _Guards(ledger)
 
     def take(state: State) -> None:
         """Bring a snapshot into force; calls that run keep to theirs."""
         current.state = state
-        fleet.configure(state.policies)
-        limiter.configure(state.limits, state.spending)
+        guards.take(state)
 
-    keeper = _Keeper(layout, pepper, env, take, ledger, spool)
+    others = OtherGateways(layout.gateway_journal, boot, guards.budgets)
+    await asyncio.to_thread(lambda: others.begin(read_spent(layout.root), clock.wall_us()))
+    keeper = _Keeper(layout, pepper, env, take, ledger, spool, others)
     await keeper.look()
     ledger.note(
         "gateway_started", version=__version__, snapshot=current.state.version if current.state else 0
@@ -124,7 +129,7 @@ async def gateway(
     try:
         yield Gateway(
             application=_application(
-                settings, current, ledger, Pseudonyms(pepper, spool.add), own_transport, fleet, limiter
+                settings, current, ledger, Pseudonyms(pepper, spool.add), own_transport, guards
             ),
             journal=journal,
             ledger=ledger,
@@ -147,13 +152,13 @@ def _application(
     ledger: Ledger,
     pseudonyms: Pseudonyms,
     transport: Transport,
-    fleet: Fleet,
-    limiter: Limiter,
+    guards: "_Guards",
 ) -> Application:
     calibrations = Calibrations()
     conversations, kept = Conversations(), KeptParts()
-    planner = Planner(pseudonyms, calibrations, Features(), fleet, conversations)
-    settlement = Settlement(calibrations)
+    planner = Planner(pseudonyms, calibrations, Features(), guards.fleet, conversations)
+    funding = Funding(planner, guards.budgets, OutputLimits(), ExactTokens())
+    settlement = Settlement(calibrations, funding)
     server = settings.server
     dispatcher = Dispatcher(
         transport=transport,
@@ -164,20 +169,21 @@ def _application(
             total_s=server.total_timeout_s,
         ),
         first_content_s=server.first_content_timeout_s,
-        planner=planner,
+        funding=funding,
         settlement=settlement,
-        fleet=fleet,
+        fleet=guards.fleet,
         kept=kept,
     )
     exchange = Exchange(
         current=current,
         planner=planner,
         ledger=ledger,
+        funding=funding,
         settlement=settlement,
         dispatcher=dispatcher,
         kept=kept,
         conversations=conversations,
-        limiter=limiter,
+        limiter=guards.limiter,
     )
     return Application(
         exchange=exchange,
@@ -187,33 +193,23 @@ def _application(
     )
 
 
-def _noted(ledger: Ledger) -> Callable[[str, BreakerEvent], None]:
-    """Where a breaker's changes are told: the journal, for control to act on."""
+class _Guards:
+    """What stands between calls and providers, money and the limits of this process."""
 
-    def note(name: str, event: BreakerEvent) -> None:
-        log.warning("breaker of %s: %s (%s)", name, event.kind, event.by)
-        ledger.note(
-            "breaker",
-            deployment=name,
-            change=event.kind,
-            by=event.by,
-            cooldown_us=event.cooldown_us,
-            calls=event.calls,
-            failures=event.failures,
-            slow=event.slow,
+    def __init__(self, ledger: Ledger) -> None:
+        self._clock = ledger.clock
+        self.fleet = Fleet(self._clock, Policies(), on_breaker=breaker_notes(ledger))
+        self.limiter = Limiter(self._clock, on_spend=spend_notes(ledger))
+        self.budgets = Budgets(self._clock, on_crossed=budget_notes(ledger))
+
+    def take(self, state: State) -> None:
+        """Apply the rules of a snapshot from now on."""
+        clock, prices = self._clock, state.prices
+        self.fleet.configure(state.policies)
+        self.limiter.configure(state.limits, state.spending)
+        self.budgets.configure(
+            state.budgets, state.raises, lambda base, quote: prices.rate(base, quote, clock.wall_us())
         )
-
-    return note
-
-
-def _spending(ledger: Ledger) -> Callable[[str, SpendEvent], None]:
-    """Where a breaker on spend tells of its changes."""
-
-    def note(key_id: str, event: SpendEvent) -> None:
-        log.warning("spending of key %s: %s (%s)", key_id, event.kind, event.by)
-        ledger.note("spend_breaker", key=key_id, change=event.kind, by=event.by)
-
-    return note
 
 
 class _Keeper:
@@ -227,6 +223,7 @@ class _Keeper:
         take: Callable[[State], None],
         ledger: Ledger,
         spool: NamesSpool,
+        others: OtherGateways,
     ) -> None:
         self._watch = SnapshotWatch(layout.root)
         self._pepper = pepper
@@ -234,6 +231,7 @@ class _Keeper:
         self._take = take
         self._ledger = ledger
         self._spool = spool
+        self._others = others
         self._catalog = load_catalog()
 
     async def look(self) -> None:
@@ -257,9 +255,10 @@ class _Keeper:
             await asyncio.sleep(LOOK_S)
             await self.look()
             try:
+                self._others.look()
                 self._spool.flush()
             except OSError as error:
-                log.warning("names cannot be written: %s", error)
+                log.warning("the state directory cannot be used: %s", error)
             if clock.mono_s() >= next_minute_s:
                 self._ledger.flush_refused()
                 next_minute_s = clock.mono_s() + MINUTE_S

@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from tidegate.config.budget_settings import BudgetRow
 from tidegate.config.load import read_text
 from tidegate.config.secret import Secret
 from tidegate.config.settings import (
+    Alerts,
+    AlertTarget,
     Breaker,
     DeploymentRow,
     LastResort,
@@ -42,6 +45,9 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[[prices.fx]]`": Fx,
     "`[[prices.alias]]`": Alias,
     "`[[prices.uplift]]`": Uplift,
+    "`[alerts]`": Alerts,
+    "`[[budgets]]`": BudgetRow,
+    "`[[alerts.targets]]`": AlertTarget,
     "`[report]`": Report,
 }
 
@@ -63,6 +69,15 @@ def test_every_section_is_explained() -> None:
     assert [part for part in parts if not re.search(rf"^## `\[+{part}\]+`$", PAGE, re.MULTILINE)] == []
 
 
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    """The cell of a setting's default."""
+    value = field.default
+    if value is msgspec.NODEFAULT:
+        assert field.default_factory is not msgspec.NODEFAULT
+        value = field.default_factory()
+    return "none" if value is None else f"`{_toml(value)}`"
+
+
 def _toml(value: Any) -> str:
     match value:
         case bool():
@@ -72,23 +87,28 @@ def _toml(value: Any) -> str:
         case float():
             return f"{value:g}"
         case tuple():
-            return "[]"
+            return f"[{', '.join(map(_toml, value))}]"
+        case dict():
+            return "{}"
         case _:
             return str(value)
 
 
-@pytest.mark.parametrize("title", ["`[server]`", "`[policy]`", "`[resilience]`", "`[breaker]`", "`[report]`"])
+@pytest.mark.parametrize(
+    "title", ["`[server]`", "`[policy]`", "`[resilience]`", "`[breaker]`", "`[alerts]`", "`[report]`"]
+)
 def test_the_defaults_are_those_of_the_code(title: str) -> None:
-    wanted = {
-        field.encode_name: f"`{_toml(field.default)}`" for field in msgspec.structs.fields(SECTIONS[title])
-    }
+    wanted = {field.encode_name: _default(field) for field in msgspec.structs.fields(SECTIONS[title])}
     assert {key: text.strip() for key, text in rows(title).items()} == wanted
 
 
-@pytest.mark.parametrize("title", ["`[[limits]]`", "`[[spend_limits]]`", "`[last_resort]`"])
+@pytest.mark.parametrize(
+    "title",
+    ["`[[limits]]`", "`[[spend_limits]]`", "`[[budgets]]`", "`[last_resort]`", "`[[alerts.targets]]`"],
+)
 def test_the_defaults_of_rows_are_those_of_the_code(title: str) -> None:
     wanted = {
-        field.encode_name: "none" if field.default is None else f"`{_toml(field.default)}`"
+        field.encode_name: _default(field)
         for field in msgspec.structs.fields(SECTIONS[title])
         if not field.required
     }
@@ -96,20 +116,24 @@ def test_the_defaults_of_rows_are_those_of_the_code(title: str) -> None:
     assert found == wanted
 
 
-def test_the_guide_to_staying_up_shows_what_is_valid() -> None:
-    guide = (PAGE_PATH.parents[1] / "guide/staying-up.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["staying-up", "alerts", "budgets"])
+def test_a_guide_shows_what_is_valid(page: str) -> None:
+    guide = (PAGE_PATH.parents[1] / f"guide/{page}.md").read_text(encoding="utf-8")
     text = "\n".join(re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL))
     reading = read_text(text.encode(), PAGE_PATH)
     assert reading.settings is not None
-    assert reading.problems == survey(reading.settings, load())[1] == ()
+    problems = (*reading.problems, *survey(reading.settings, load())[1])
+    assert [one for one in problems if one.level == "error" or reading.settings.deployments] == []
 
 
 REQUIRED = [
     "`[[deployments]]`",
     "`[[limits]]`",
     "`[[spend_limits]]`",
+    "`[[budgets]]`",
     "`[[prices.override]]`",
     "`[[prices.fx]]`",
+    "`[[alerts.targets]]`",
 ]
 
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.calls import (
+    DAY_US,
+    HOLD,
     NOON_US,
     attempt,
     begin,
@@ -26,10 +29,14 @@ from tests.support.calls import (
 from tidegate.control.lock import ControlRunningError, control_lock
 from tidegate.control.rebuild import RebuildLosesError, rebuild
 from tidegate.control.tail import Tail
-from tidegate.model.record import Note, RefusedMany, encode
+from tidegate.model.budget import Share
+from tidegate.model.record import BudgetRaised, Note, RefusedMany, encode
 from tidegate.stores.journal import ControlJournal
 from tidegate.stores.layout import Layout
+from tidegate.stores.sqlite.retention import expire
 from tidegate.stores.sqlite.store import DATABASE, Store
+
+ALL_TIME = "all|calls|total|"
 
 
 def now() -> int:
@@ -72,18 +79,21 @@ class Life:
     def begin(self) -> None:
         self.calls += 1
         self.open.append(f"r{self.calls}")
-        self._append(begin, self.open[-1], who=who(tenant=self.chance.choice("ab")))
+        hold = msgspec.structs.replace(HOLD, shares=self._shares())
+        self._append(begin, self.open[-1], who=who(tenant=self.chance.choice("ab")), hold=hold)
 
     def retry(self) -> None:
         if self.open:
-            failed = settled(status="error", cost_nano=self.chance.choice([None, 0, 7]))
+            cost_nano = self.chance.choice([None, 0, 7])
+            failed = settled(status="error", cost_nano=cost_nano, charges=self._shares())
             self.journal.append(encode(attempt(self.chance.choice(self.open), 1, failed)))
 
     def end(self) -> None:
         if self.open:
             id_ = self.open.pop(self.chance.randrange(len(self.open)))
+            last = settled(charges=self._shares())
             for _ in range(self.chance.choice([1, 1, 2])):
-                self._append(end, id_, outcome=self.chance.choice(["ok", "failed", "cancelled"]))
+                self._append(end, id_, last=last, outcome=self.chance.choice(["ok", "failed", "cancelled"]))
 
     def refuse(self) -> None:
         self.calls += 1
@@ -96,6 +106,10 @@ class Life:
         self.seq += 1
         self.decisions.append(encode(name))
         self.decisions.append(encode(listed()))
+        given = BudgetRaised(
+            seq=self.seq, at=1, by="ann", account=ALL_TIME, window_us=0, amount=-3, reason="less"
+        )
+        self.decisions.append(encode(given))
 
     def newer(self) -> None:
         self.journal.append(b'{"t":"from_the_future","seq":1}')
@@ -103,6 +117,10 @@ class Life:
     def close(self) -> None:
         self.journal.close()
         self.decisions.close()
+
+    def _shares(self) -> tuple[Share, ...]:
+        names = self.chance.sample([ALL_TIME, "day|calls|day|UTC|team=docs"], self.chance.randrange(3))
+        return tuple(Share(name, self.chance.choice([0, DAY_US]), self.chance.randrange(9)) for name in names)
 
     def _append(self, make: Callable[..., Any], *facts: Any, **more: Any) -> None:
         self.seq += 1
@@ -175,3 +193,30 @@ def test_a_reader_keeps_the_database_it_opened(layout: Layout) -> None:
 def test_nothing_is_left_beside_the_database(layout: Layout) -> None:
     filled(layout)
     assert sorted(path.name for path in layout.root.glob("tidegate.db*")) == ["tidegate.db"]
+
+
+def charged(layout: Layout, boot: str, ids: str, at_us: int) -> None:
+    """A journal of calls that took 10 of an account of all time each."""
+    with ControlJournal.open(layout.gateway_journal, boot=boot) as journal:
+        for id_ in ids:
+            journal.append(encode(begin(id_, at=at_us)))
+            journal.append(encode(end(id_, last=settled(charges=(Share(ALL_TIME, 0, 10),)))))
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["its journal is still there", "its journal is gone"])
+def test_what_was_spent_before_the_retention_still_counts(layout: Layout, keeps: bool) -> None:
+    charged(layout, "b1", "abc", NOON_US - 40 * DAY_US)
+    rebuild(layout, now)
+    with Store.open(layout.root / DATABASE) as store:
+        expire(store, NOON_US - 30 * DAY_US)
+    charged(layout, "b2", "de", NOON_US)
+    with Store.open(layout.root / DATABASE) as store, Tail(store, layout.root / "journal", now) as tail:
+        tail.catch_up()
+    if not keeps:
+        shutil.rmtree(layout.gateway_journal / "b1")
+    charged(layout, "b3", "f", NOON_US)
+    for _ in range(2):
+        rebuild(layout, now, accept_loss=True)
+        with Store.open(layout.root / DATABASE) as store:
+            assert [row[2] for row in tables(store)["budget_spent"]] == [60]
+            expire(store, NOON_US - 30 * DAY_US)

@@ -1,5 +1,6 @@
 """The reference names everything there is: routes, headers, error codes; its made pages are current."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs.pages import ROOT
+from tidegate.control import admin
 from tidegate.gateway import paths
 from tidegate.model import errors
 from tidegate.model.identity import ATTRIBUTES
@@ -32,6 +34,12 @@ def test_made_pages_are_current() -> None:
 @pytest.mark.parametrize("path", [*paths.SURFACES, *paths.PAGES])
 def test_every_route_is_documented(path: str) -> None:
     assert f"`{path}`" in HTTP
+
+
+def test_every_route_of_the_control_process_is_documented() -> None:
+    routes = re.findall(r'Route\("([^"]+)"', inspect.getsource(admin.Admin.app))
+    assert len(routes) > 8
+    assert [route for route in routes if f" {route}`" not in HTTP] == []
 
 
 @pytest.mark.parametrize("header", [*(f"tidegate-{name}" for name in ATTRIBUTES), "tidegate-tags", "baggage"])

@@ -14,6 +14,7 @@ from tidegate.config.load import load
 from tidegate.exchange.call import Call, Headers
 from tidegate.exchange.dispatch import Dispatcher
 from tidegate.exchange.exchange import Exchange
+from tidegate.exchange.funding import Counter, Funding
 from tidegate.exchange.plan import Planner
 from tidegate.exchange.settlement import Settlement
 from tidegate.model.identity import Key
@@ -22,14 +23,17 @@ from tidegate.model.request import Surface
 from tidegate.providers.catalog import load as load_catalog
 from tidegate.providers.targets import price_section
 from tidegate.providers.transport import PhaseLimits, Transport
+from tidegate.services.budgets import Budgets
 from tidegate.services.clock import Clock
 from tidegate.services.conversations import Conversations
 from tidegate.services.deployments import survey
+from tidegate.services.exact_tokens import ExactTokens
 from tidegate.services.features import Features
 from tidegate.services.fleet import Fleet
 from tidegate.services.kept import KeptParts
 from tidegate.services.ledger import Ledger
 from tidegate.services.limiter import Limiter
+from tidegate.services.output_limits import OutputLimits
 from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.services.state import Current, State, state_of
 from tidegate.services.tokens import Calibrations
@@ -143,6 +147,49 @@ class FakeClient:
                 self._left()
 
 
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """An exchange, and what a test sets or looks at inside it."""
+
+    exchange: Exchange
+    current: Current
+    budgets: Budgets
+    limits: OutputLimits
+
+
+def wired(ledger: Ledger, transport: Transport, policies: Policies, counter: Counter | None = None) -> Wired:
+    """Wire an exchange as a gateway does."""
+    current, calibrations, clock = Current(), Calibrations(), ledger.clock
+    current.state = replace(state(), policies=policies, keep_alive_s=3600.0)
+    fleet = Fleet(clock, policies, on_breaker=lambda name, event: None)
+    conversations, kept, limits = Conversations(), KeptParts(), OutputLimits()
+    planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet, conversations)
+    budgets = Budgets(clock, on_crossed=lambda standing, permille: None)
+    funding = Funding(planner, budgets, limits, counter or ExactTokens())
+    settlement = Settlement(calibrations, funding)
+    dispatcher = Dispatcher(
+        transport=transport,
+        limits=LIMITS,
+        first_content_s=3600.0,
+        funding=funding,
+        settlement=settlement,
+        fleet=fleet,
+        kept=kept,
+    )
+    exchange = Exchange(
+        current=current,
+        planner=planner,
+        ledger=ledger,
+        funding=funding,
+        settlement=settlement,
+        dispatcher=dispatcher,
+        kept=kept,
+        conversations=conversations,
+        limiter=Limiter(clock, on_spend=lambda key, event: None),
+    )
+    return Wired(exchange, current, budgets, limits)
+
+
 class House:
     """One boot of a gateway without its server. Lives on the running loop."""
 
@@ -173,52 +220,30 @@ class House:
         )
         self.directory = layout.gateway_journal / boot
         self.ledger = Ledger(self.journal, self.clock)
-        self.exchange = self._exchange(transport)
+        self.wired = wired(self.ledger, transport, self.policies)
+        self.exchange = self.wired.exchange
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def _exchange(self, transport: Transport) -> Exchange:
-        current, calibrations = Current(), Calibrations()
-        current.state = replace(state(), policies=self.policies, keep_alive_s=3600.0)
-        fleet = Fleet(self.clock, self.policies, on_breaker=lambda name, event: None)
-        conversations, kept = Conversations(), KeptParts()
-        planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet, conversations)
-        settlement = Settlement(calibrations)
-        dispatcher = Dispatcher(
-            transport=transport,
-            limits=LIMITS,
-            first_content_s=3600.0,
-            planner=planner,
-            settlement=settlement,
-            fleet=fleet,
-            kept=kept,
-        )
-        return Exchange(
-            current=current,
-            planner=planner,
-            ledger=self.ledger,
-            settlement=settlement,
-            dispatcher=dispatcher,
-            kept=kept,
-            conversations=conversations,
-            limiter=Limiter(self.clock, on_spend=lambda key, event: None),
-        )
-
     def call(
-        self, model: str, client: FakeClient, *, stream: bool, text: str = "hello"
+        self,
+        model: str,
+        client: FakeClient,
+        *,
+        stream: bool,
+        text: str = "hello",
+        key: Key = KEY,
+        max_tokens: int | None = 64,
     ) -> "tuple[str, asyncio.Task[None]]":
         """Begin one call as the server would; give its id and its task."""
         surface: Surface = "messages" if model.startswith("claude") else "chat"
-        body = {
-            "model": model,
-            "max_tokens": 64,
-            "stream": stream,
-            "messages": [{"role": "user", "content": text}],
-        }
+        limit = {} if max_tokens is None else {"max_tokens": max_tokens}
+        turns = [{"role": "user", "content": text}]
+        body = {"model": model, **limit, "stream": stream, "messages": turns}
         at_us = self.clock.wall_us()
         call = Call(
             id=uuid7(at_us, self.clock.random_bits(62)),
             surface=surface,
-            key=KEY,
+            key=key,
             headers=[],
             query=b"",
             body=json.dumps(body).encode(),

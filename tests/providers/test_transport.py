@@ -70,6 +70,46 @@ def test_a_get_has_no_body(ground: Ground) -> None:
     assert b"content-length" not in seen[0].lower()
 
 
+@pytest.mark.parametrize(
+    ("method", "body"), [("PUT", b"x"), ("PATCH", b"x"), ("DELETE", None), ("GET", None)]
+)
+def test_any_method_is_sent_as_it_is(ground: Ground, method: str, body: bytes | None) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    def serve(peer: Peer) -> None:
+        seen.append(peer.request())
+        peer.answer(b"{}")
+
+    async def session(transport: Transport) -> None:
+        call = transport.send(method, server.url + "/v1/x", headers={}, body=body, limits=LIMITS)
+        async with call as reply:
+            assert await reply.read(10) == b"{}"
+
+    with RawServer(serve) as server:
+        run(ground, session)
+    head, sent = seen[0]
+    assert head.startswith(f"{method} /v1/x HTTP/1.1\r\n".encode())
+    assert sent == (body or b"")
+
+
+def test_the_reply_to_head_has_no_body_and_its_connection_goes_on(ground: Ground) -> None:
+    def serve(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        peer.request()
+        peer.answer(b"{}")
+
+    async def session(transport: Transport) -> None:
+        url = server.url + "/v1/x"
+        async with transport.send("HEAD", url, headers={}, body=None, limits=LIMITS) as reply:
+            assert (reply.headers["content-length"], await reply.read(10)) == ("1000", b"")
+        async with transport.get(url, headers={}, limits=LIMITS) as reply:
+            assert await reply.read(10) == b"{}"
+
+    with RawServer(serve) as server:
+        run(ground, session)
+
+
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
 def test_a_body_of_any_size_arrives_whole(ground: Ground, size: int) -> None:
     body = b"ab" * (size // 2) + b"c" * (size % 2)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,6 +205,21 @@ def test_the_list_of_models_is_what_a_key_may_ask_for() -> None:
     assert HERE.models_for(()) == ()
 
 
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        (None, ["mini-1", "big-1", "big-2", "claude", "llama"]),
+        ((), []),
+        (("mini",), ["mini-1"]),
+        (("gpt-big",), ["big-1", "big-2"]),
+        (("azure/gpt-big",), ["big-2"]),
+        (("fast", "gpt-big-2026"), []),  # aliases cover what they lead to only by their own name
+    ],
+)
+def test_a_key_covers_deployments_as_such(allowed: tuple[str, ...] | None, expected: list[str]) -> None:
+    assert [one.name for one in ALL if HERE.covers(one, allowed)] == expected
+
+
 @pytest.mark.parametrize("allowed", [None, MINI, ("fast",), ("big-2", "claude")])
 def test_every_listed_model_resolves(allowed: tuple[str, ...] | None) -> None:
     for name in HERE.models_for(allowed):
@@ -329,3 +345,18 @@ def test_a_limited_key_reaches_any_model_only_through_what_it_lists() -> None:  
         with pytest.raises(ModelNotAllowed):
             ANY.resolve("spare/x", allowed)
     assert "*" not in ANY.models_for(None)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        (("openrouter/vendor/m",), True),
+        (("spare/vendor/m",), True),
+        (("spare",), True),
+        (("openrouter",), True),
+        (("router/vendor/m", "vendor/m", "openrouter/vendor/x", "smart"), False),
+    ],
+)
+def test_a_key_covers_one_model_of_a_deployment_of_any(allowed: tuple[str, ...], expected: bool) -> None:
+    one = msgspec.structs.replace(ANY.all[1], model="vendor/m")
+    assert ANY.covers(one, allowed) is expected

@@ -69,7 +69,7 @@ def test_an_older_snapshot_is_refused(tmp_path: Path) -> None:
 
 def test_fields_of_a_newer_writer_are_ignored_but_a_newer_format_is_not(tmp_path: Path) -> None:
     values = msgspec.to_builtins(snapshot(1))
-    (tmp_path / NAME).write_bytes(msgspec.json.encode({**values, "budgets": [1]}))
+    (tmp_path / NAME).write_bytes(msgspec.json.encode({**values, "of_a_newer_one": [1]}))
     assert read_snapshot(tmp_path) == snapshot(1)
     policies = {**values["policies"], "hedge": {"after_us": 1}, "retries": {"burst": 5}}
     (tmp_path / NAME).write_bytes(msgspec.json.encode({**values, "policies": policies}))

@@ -51,6 +51,7 @@ USAGE = Usage(input_uncached=100, cache_read=20, output_text=50, reasoning=10)
 DATABASE_TABLES = (
     *("request", "attempt", "refused_minute", "note", "alarm", "virtual_key"),
     *("feature_name", "price_card", "fx", "journal_position"),
+    *("budget_charge", "budget_spent", "budget_raise"),
 )
 
 

@@ -94,6 +94,11 @@ class ScriptedTransport:
     ) -> AbstractAsyncContextManager[OpenReply]:
         return self._open(Sent("GET", url, dict(headers), b"", limits))
 
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, limits: PhaseLimits
+    ) -> AbstractAsyncContextManager[OpenReply]:
+        return self._open(Sent(method, url, dict(headers), body or b"", limits))
+
     async def close(self) -> None:
         self.closed = True
 

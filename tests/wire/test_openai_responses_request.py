@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.model.errors import BadRequest, WrongType
+from tidegate.model.errors import BadRequest, SpendsLater, WrongType
 from tidegate.model.request import Parts, RequestFacts
 from tidegate.wire.body import Body
 from tidegate.wire.openai_responses import CODEC
@@ -179,6 +179,12 @@ def test_base64_is_no_text(item: dict[str, Any], images: int) -> None:
 )
 def test_items_are_measured_by_their_fields(item: dict[str, Any], size: int) -> None:
     assert sum(text_bytes(read(input=[item]).parts).values()) == size
+
+
+def test_an_answer_in_the_background_is_refused_until_it_can_be_metered() -> None:  # trap M10
+    with pytest.raises(SpendsLater, match="background"):
+        read(input="hi", background=True)
+    assert read(input="hi", background=False).model == "gpt-6"
 
 
 def test_a_stored_prompt_may_name_the_model() -> None:

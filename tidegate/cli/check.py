@@ -112,6 +112,14 @@ def _secrets(settings: Settings, env: Mapping[str, str]) -> Iterator[Problem]:
             row.key.resolve(env)
         except ConfigError as error:
             yield Problem(path=f"deployments[{at}].key", message=error.message)
+    for at, target in enumerate(settings.alerts.targets):
+        for name in ("url_secret", "secret", "password"):
+            secret: Secret | None = getattr(target, name)
+            try:
+                if secret is not None:
+                    secret.resolve(env)
+            except ConfigError as error:
+                yield Problem(path=f"alerts.targets[{at}].{name}", message=error.message)
 
 
 def _unpriced(settings: Settings, rows: tuple[Row, ...]) -> Iterator[Problem]:

@@ -6,18 +6,27 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
 from tidegate.config.settings import Settings
 from tidegate.control.admin import NameRequest, RevokeRequest, RotateRequest
-from tidegate.control.registry import KeyRequest, NewKey, Registry
+from tidegate.control.budget_book import BudgetList
+from tidegate.control.exchange_rates import RatesRequest, RatesTaken
+from tidegate.control.raising import Raised, RaiseRequest
+from tidegate.control.registry import KeyRequest, NewKey
 from tidegate.model.errors import NotFound, TidegateError, Unavailable
 from tidegate.model.identity import Key
 from tidegate.stores.layout import Layout
 
+if TYPE_CHECKING:
+    from tidegate.control.process import Desk
+
 TIMEOUT_S = 10.0
+IMPORT_TIMEOUT_S = 120.0
+"""Every currency since 1999 takes seconds."""
 T = TypeVar("T")
 
 
@@ -44,12 +53,24 @@ class DeskClient(Protocol):
         """Name a feature."""
         ...
 
+    def import_rates(self, asked: RatesRequest) -> RatesTaken:
+        """Keep exchange rates."""
+        ...
+
+    def budgets(self, only: str) -> BudgetList:
+        """How budgets stand; empty is all of them."""
+        ...
+
+    def raise_budget(self, asked: RaiseRequest) -> Raised:
+        """Give a budget more, or less."""
+        ...
+
 
 class _Direct:
     """Works on the state directory itself, while no control process runs."""
 
-    def __init__(self, registry: Registry, by: str) -> None:
-        self._registry = registry
+    def __init__(self, desk: "Desk", by: str) -> None:
+        self._desk, self._registry = desk, desk.registry
         self._by = by
 
     def keys(self) -> tuple[Key, ...]:
@@ -68,6 +89,16 @@ class _Direct:
         self._registry.name_feature(
             asked.tenant, asked.feature, asked.name, by=self._by, from_us=asked.from_us
         )
+
+    def import_rates(self, asked: RatesRequest) -> RatesTaken:
+        return self._registry.import_rates(asked, by=self._by)
+
+    def budgets(self, only: str) -> BudgetList:
+        self._desk.catch_up()
+        return self._desk.budgets(*self._desk.in_force(), only)
+
+    def raise_budget(self, asked: RaiseRequest) -> Raised:
+        return self._registry.raise_budget(asked, by=self._by)
 
 
 class _Remote:
@@ -92,21 +123,48 @@ class _Remote:
     def name_feature(self, asked: NameRequest) -> None:
         self._ask("POST", "/features/name", asked, dict[str, str])
 
+    def import_rates(self, asked: RatesRequest) -> RatesTaken:
+        return _ask(
+            self._path, "POST", "/fx/import", asked, RatesTaken, by=self._by, timeout_s=IMPORT_TIMEOUT_S
+        )
+
+    def budgets(self, only: str) -> BudgetList:
+        return self._ask("GET", f"/budgets?budget={quote(only, safe='')}", None, BudgetList)
+
+    def raise_budget(self, asked: RaiseRequest) -> Raised:
+        return self._ask("POST", "/budgets/raise", asked, Raised)
+
     def _ask(self, method: str, path: str, body: object, kind: type[T]) -> T:
         return _ask(self._path, method, path, body, kind, by=self._by)
 
 
-def ask_control(layout: Layout, method: str, path: str, body: object, kind: type[T]) -> T:
+def ask_control(
+    layout: Layout, method: str, path: str, body: object, kind: type[T], *, timeout_s: float = TIMEOUT_S
+) -> T:
     """Ask the running control process. Raises Unavailable where none answers, and what it refuses."""
-    return _ask(layout.socket, method, path, body, kind, by=_me())
+    return _ask(layout.socket, method, path, body, kind, by=_me(), timeout_s=timeout_s)
+
+
+def is_running(layout: Layout) -> bool:
+    """Whether a control process answers there."""
+    return _answers(layout.socket)
 
 
 def _me() -> str:
     return f"cli:{getpass.getuser()}"
 
 
-def _ask(socket_path: Path, method: str, path: str, body: object, kind: type[T], *, by: str) -> T:
-    connection = _UnixConnection(socket_path)
+def _ask(
+    socket_path: Path,
+    method: str,
+    path: str,
+    body: object,
+    kind: type[T],
+    *,
+    by: str,
+    timeout_s: float = TIMEOUT_S,
+) -> T:
+    connection = _UnixConnection(socket_path, timeout_s)
     try:
         headers = {"content-type": "application/json", "tidegate-by": by}
         payload = None if body is None else msgspec.json.encode(body)
@@ -123,13 +181,13 @@ def _ask(socket_path: Path, method: str, path: str, body: object, kind: type[T],
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
-        self._path = path
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path, self._timeout_s = path, timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
+        self.sock.settimeout(self._timeout_s)
         self.sock.connect(str(self._path))
 
 
@@ -169,7 +227,7 @@ def open_desk(settings: Settings) -> Iterator[DeskClient]:
     from tidegate.providers.catalog import load  # noqa: PLC0415
 
     with desk(settings, load()) as taken:
-        yield _Direct(taken.registry, by)
+        yield _Direct(taken, by)
         taken.catch_up()
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 UNKNOWN = "unknown"
 NOTHING = "-"
+_ROOM_BESIDE = 12
+"""The second currency has a column where that leaves each dimension so much room."""
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets read them as the ASCII ones
 _NAMED = ("customer", "key")
 _COUNTS = ("calls", "refused", "failed", "cancelled", "interrupted", "open", "attempts")
@@ -43,6 +45,7 @@ def as_json(report: Report) -> str:
         "rows": [{**_named(report, line), **_values(line.figures)} for line in report.lines],
         "total": _values(report.total),
         "notes": report.notes,
+        "currency_beside": report.beside,
     }
     return msgspec.json.format(msgspec.json.encode(value)).decode()
 
@@ -56,9 +59,11 @@ def as_csv(report: Report) -> str:
     names = list(rows[0]) if rows else [*report.by, *_values(report.total)]
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([*names, "currency"])
+    names.remove("cost_beside")
+    writer.writerow([*names, "currency", "cost_beside", "currency_beside"])
     for row in rows:
-        writer.writerow([*(_cell(row[name]) for name in names), report.currency])
+        money_cells = (report.currency, _cell(row["cost_beside"]), report.beside or "")
+        writer.writerow([*(_cell(row[name]) for name in names), *money_cells])
     return out.getvalue()
 
 
@@ -148,6 +153,7 @@ def _values(figures: Figures) -> dict[str, str | int | None]:
         "cost_per_call": None if figures.cost_per_call_nano is None else shown(figures.cost_per_call_nano),
         "output_input_price_ratio": None if ratio is None else _decimal(ratio, 2),
         **{name: getattr(figures, name) for name in (*_SHARES, *_TIMES)},
+        "cost_beside": None if figures.beside_nano is None else shown(figures.beside_nano),
     }
 
 
@@ -163,8 +169,13 @@ def _table(report: Report, lines: Sequence[Line]) -> "Table":
 
     figures = [line.figures for line in lines] + [report.total]
     columns = _columns(report, figures)
-    used = sum(max(len(head), *map(len, cells)) + 1 for head, cells in columns)
-    room = max(10, (WIDTH - used) // len(report.by) - 1)
+    room = _room(report, columns)
+    if _both_known(report):
+        wider = [*columns]
+        wider.insert(6, (str(report.beside), money([one.beside_nano for one in figures])))
+        if _room(report, wider) >= _ROOM_BESIDE:
+            columns, room = wider, _room(report, wider)
+    room = max(10, room)
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     for name in report.by:
         table.add_column(name.upper(), no_wrap=True, overflow="ellipsis", max_width=room)
@@ -178,6 +189,18 @@ def _table(report: Report, lines: Sequence[Line]) -> "Table":
     total = [Text("TOTAL"), *(Text("") for _ in rest), *(Text(cells[-1]) for _, cells in columns)]
     table.add_row(*total, style="bold")
     return table
+
+
+def _room(report: Report, columns: Sequence[tuple[str, list[str]]]) -> int:
+    """Return how many characters each dimension may take beside these columns."""
+    used = sum(max(len(head), *map(len, cells)) + 1 for head, cells in columns)
+    return (WIDTH - used) // len(report.by) - 1
+
+
+def _both_known(report: Report) -> bool:
+    """Whether the whole cost is known in both currencies, and there is some."""
+    total = report.total
+    return bool(total.cost_nano and total.beside_nano and not total.unconverted)
 
 
 def _columns(report: Report, figures: Sequence[Figures]) -> list[tuple[str, list[str]]]:
@@ -206,6 +229,9 @@ def _columns(report: Report, figures: Sequence[Figures]) -> list[tuple[str, list
 def _sentences(report: Report) -> list[str]:
     total = report.total
     told = list(report.notes)
+    if _both_known(report):
+        both = f"{report.currency} {shown(total.cost_nano or 0, 2)}, {report.beside}"
+        told.insert(0, f"in both currencies: {both} {shown(total.beside_nano or 0, 2)}")
     if total.attempts:
         estimated = _percent(total.estimated_calls, total.calls)
         unpriced = _percent(total.unpriced_calls, total.calls)

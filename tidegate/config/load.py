@@ -13,8 +13,8 @@ import msgspec
 from tidegate.config import rules
 from tidegate.config.lines import line_of, scan
 from tidegate.config.problem import Problem, failure
-from tidegate.config.secret import LOOKS_LIKE_A_KEY
-from tidegate.config.settings import DeploymentRow, Settings
+from tidegate.config.secret import LOOKS_LIKE_A_KEY, Secret
+from tidegate.config.settings import AlertTarget, Settings
 from tidegate.config.shape import PLAIN_KEY, Shape
 from tidegate.model.errors import ConfigError
 
@@ -109,15 +109,27 @@ def _rooted(settings: Settings, base: Path) -> Settings:
     server = msgspec.structs.replace(
         settings.server, state_dir=str(base / Path(settings.server.state_dir).expanduser())
     )
-    rows = tuple(_rooted_row(row, base) for row in settings.deployments)
-    return msgspec.structs.replace(settings, server=server, deployments=rows)
+    rows = tuple(
+        msgspec.structs.replace(row, key=_rooted_secret(row.key, base)) for row in settings.deployments
+    )
+    targets = tuple(_rooted_target(row, base) for row in settings.alerts.targets)
+    alerts = msgspec.structs.replace(settings.alerts, targets=targets)
+    return msgspec.structs.replace(settings, server=server, deployments=rows, alerts=alerts)
 
 
-def _rooted_row(row: DeploymentRow, base: Path) -> DeploymentRow:
-    if row.key is None or not row.key.file:
-        return row
-    file = str(base / Path(row.key.file).expanduser())
-    return msgspec.structs.replace(row, key=msgspec.structs.replace(row.key, file=file))
+def _rooted_target(row: AlertTarget, base: Path) -> AlertTarget:
+    return msgspec.structs.replace(
+        row,
+        url_secret=_rooted_secret(row.url_secret, base),
+        secret=_rooted_secret(row.secret, base),
+        password=_rooted_secret(row.password, base),
+    )
+
+
+def _rooted_secret(secret: Secret | None, base: Path) -> Secret | None:
+    if secret is None or not secret.file:
+        return secret
+    return msgspec.structs.replace(secret, file=str(base / Path(secret.file).expanduser()))
 
 
 def _plain_keys(text: str) -> list[Problem]:

@@ -121,7 +121,7 @@ def _wrong_with_amount(text: str | None, least_nano: int) -> str:
 
 
 def _last_resorts(settings: Settings) -> Iterator[Problem]:
-    known = _names(settings)
+    known = names_of(settings)
     for alias, resort in settings.last_resort.items():
         path = join("last_resort", alias)
         if alias not in settings.aliases:
@@ -138,12 +138,12 @@ def _wrong_with_model(resort: LastResort, alias: str, settings: Settings, known:
     if model == alias or model in settings.aliases.get(alias, ()):
         return f"{model!r} was tried already when the last resort comes"
     place, _, rest = model.partition("/")
-    if model in known or (rest and place in _takers_of_any(settings)):
+    if model in known or (rest and place in takers_of_any(settings)):
         return ""
     return f"{model!r}: there is no such alias, deployment or model{nearest(model, sorted(known))}"
 
 
-def _names(settings: Settings) -> set[str]:
+def names_of(settings: Settings) -> set[str]:
     """Return every name that a client may ask for, but those of deployments of any model."""
     found = set(settings.aliases)
     for row in settings.deployments:
@@ -153,6 +153,7 @@ def _names(settings: Settings) -> set[str]:
     return found
 
 
-def _takers_of_any(settings: Settings) -> set[str]:
+def takers_of_any(settings: Settings) -> set[str]:
+    """Return what stands before the slash of `provider/model` where any model is taken."""
     rows = [row for row in settings.deployments if row.model == _ANY]
     return {row.name for row in rows} | {row.provider for row in rows}

@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from tidegate.config.alert_rules import alert_problems
+from tidegate.config.budget_rules import budget_problems
 from tidegate.config.lines import join
 from tidegate.config.problem import Problem
 from tidegate.config.resilience_rules import resilience_problems
-from tidegate.config.secret import Secret
+from tidegate.config.secret_rules import secret_problems
 from tidegate.config.settings import DeploymentRow, Server, Settings, host_port
+from tidegate.config.zones import is_zone
 
 CREDENTIAL_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"}
@@ -42,7 +44,6 @@ _CASE = (
 )
 """What tells two prices of one model apart."""
 
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1000}")
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -55,9 +56,11 @@ def problems_of(settings: Settings) -> Iterator[Problem]:
     yield from _deployments(settings.deployments)
     yield from _aliases(settings)
     yield from resilience_problems(settings)
+    yield from budget_problems(settings)
+    yield from alert_problems(settings.alerts)
     yield from _prices(settings)
     yield from _fx(settings)
-    if not _is_zone(settings.report.time_zone):
+    if not is_zone(settings.report.time_zone):
         yield Problem(path="report.time_zone", message="no such time zone; write one such as Europe/Berlin")
 
 
@@ -125,7 +128,7 @@ def _deployment(row: DeploymentRow, path: str) -> Iterator[Problem]:
             path=f"{path}.name", message="a deployment's name holds no slash: a/b means provider/model"
         )
     if row.key is not None:
-        yield from _secret(row.key, f"{path}.key")
+        yield from secret_problems(row.key, f"{path}.key")
     if row.base_url and (wrong := _wrong_with_url(row.base_url)):
         yield Problem(path=f"{path}.base_url", message=wrong)
     for field in ("resource", "deployment", "region", "api_version"):
@@ -137,22 +140,6 @@ def _deployment(row: DeploymentRow, path: str) -> Iterator[Problem]:
     for name, value in row.headers.items():
         if wrong := _wrong_with_header(name, value):
             yield Problem(path=join(f"{path}.headers", name), message=wrong)
-
-
-def _secret(secret: Secret, path: str) -> Iterator[Problem]:
-    if bool(secret.env) == bool(secret.file):
-        yield Problem(path=path, message='name one place: { env = "NAME" } or { file = "path" }')
-    elif secret.env and not _ENV_NAME.fullmatch(secret.env):
-        yield Problem(
-            path=f"{path}.env",
-            message="expected the name of an environment variable (letters, digits, _), not its value",
-        )
-    elif secret.readable_by_others():
-        yield Problem(
-            path=f"{path}.file",
-            level="warning",
-            message=f"everybody on this machine can read it; run chmod 600 {secret.file}",
-        )
 
 
 def _wrong_with_url(url: str) -> str:
@@ -222,11 +209,3 @@ def _fx(settings: Settings) -> Iterator[Problem]:
                 path=f"prices.fx[{at}].date", message="there is already a rate of that day for these two"
             )
         seen.add((fx.base, fx.quote, fx.date))
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True

@@ -25,6 +25,8 @@ LOOKS_LIKE_A_KEY = re.compile(
       | (?:AKIA|ASIA)[A-Z0-9]{16}      # AWS
       | gh[opsur]_[A-Za-z0-9]{30,}     # GitHub
       | tg_[A-Za-z0-9]+_[A-Za-z0-9]{16,}  # Tidegate's own
+      | whsec_[A-Za-z0-9+/=]{16,}      # a webhook's signing secret
+      | https://hooks\.slack\.com/[A-Za-z0-9/]{16,}  # the address of a Slack webhook
       | [Bb]earer\ +[A-Za-z0-9._~+/-]{16,}
       | eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}  # a JSON web token
       | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----

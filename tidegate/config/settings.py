@@ -4,9 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tidegate.config.budget_settings import BudgetRow
 from tidegate.config.secret import Secret
+from tidegate.model.alert import AlertEvent
+from tidegate.model.budget import OutputLimitsMode
 from tidegate.model.price import Override, PriceSection
 from tidegate.model.provider import Residency, StreamUsage
+from tidegate.model.request import PassThroughMode
 
 Currency = Annotated[str, msgspec.Meta(extra={"kind": "currency"})]
 """Three capital letters, ISO 4217."""
@@ -65,13 +69,25 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done with calls that need a rule.
 
-    `unpriced`: a call whose model has no price is refused (402), or let through and flagged.
+    `unpriced`: a call whose model has no price is refused (402), or let through and flagged; a budget of
+    money holds and charges `unpriced_hold` of the report's currency for it, or refuses it without.
+    `output_limits`: when a call that sets no limit on its answer is sent one: always, once one was learned,
+    or only where a budget needs it. Until then `default_output_tokens` are assumed.
+    `pass_through`: whether other paths of a provider may be called, and those whose price or usage cannot be
+    known; `pass_through_shared`: what a provider keeps for an account may be seen by several tenants.
+    `budget_wait_s`: how long a call waits where only what others hold keeps it from fitting a budget.
     `keep_responses_s`: how long a client of Responses may go on from an answer that no provider keeps. Beyond
     `refused_records_per_minute`, refusals without a tenant are only counted: a flood must not fill a disk.
     """
 
     unpriced: Literal["refuse", "flag"] = "refuse"
     keep_alive_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 10.0
+    output_limits: OutputLimitsMode = "learned"
+    default_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 4096
+    unpriced_hold: Amount | None = None
+    pass_through: PassThroughMode = "metered"  # noqa: S105 - a mode, no password
+    pass_through_shared: bool = False
+    budget_wait_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 5.0
     keep_responses_s: Annotated[int, msgspec.Meta(ge=0, le=2_592_000)] = 86_400
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     refused_records_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 600
@@ -198,6 +214,45 @@ class LastResort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     message: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)] | None = None
 
 
+class AlertTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where alerts are sent. `url` or `url_secret`, and `secret`, are of webhooks; the rest of e-mail.
+
+    A Slack webhook's address is its secret, so it is only named. No `events` means all of them, no `teams`
+    the alerts of every team and of none.
+    """
+
+    name: Name
+    kind: Literal["webhook", "slack", "email"]
+    url: str = ""
+    url_secret: Secret | None = None
+    secret: Secret | None = None
+    smtp: Address | None = None
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password: Secret | None = None
+    sender: str = ""
+    to: tuple[str, ...] = ()
+    events: tuple[AlertEvent, ...] = ()
+    teams: tuple[Label, ...] = ()
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is told, and how often. The log always is; `targets` are where else.
+
+    `calm_s`: how long something must be over before that is told. A `remind_s` of 0 reminds of nothing, a
+    `spend_jump_ratio` of 0 looks at no jumps. `spend_jump_min_amount` is in the report's currency.
+    """
+
+    enabled: bool = True
+    every_s: Annotated[float, msgspec.Meta(ge=0.1, le=3_600)] = 10.0
+    calm_s: Wait = 60.0
+    remind_s: Annotated[float, msgspec.Meta(ge=0, le=2_592_000)] = 86_400.0
+    spend_jump_ratio: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = 3.0
+    spend_jump_min_amount: Amount = "10"
+    spend_jump_min_weeks: Annotated[int, msgspec.Meta(ge=1, le=4)] = 2
+    targets: tuple[AlertTarget, ...] = ()
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How reports are shown when nothing else is asked for."""
 
@@ -221,8 +276,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     breaker: Breaker = Breaker()
     limits: tuple[LimitRow, ...] = ()
     spend_limits: tuple[SpendLimitRow, ...] = ()
+    budgets: tuple[BudgetRow, ...] = ()
     prices: PriceSection = PriceSection()
     report: Report = Report()
+    alerts: Alerts = Alerts()
 
 
 def host_port(address: str) -> tuple[str, int]:

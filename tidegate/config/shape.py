@@ -57,7 +57,8 @@ class Shape:
             case inspect.DictType():
                 return self._free_table(value, wanted, path)
             case inspect.VarTupleType(item_type=item):
-                return self._list(value, item, path)
+                alone = kind == "one or more" and isinstance(value, str)
+                return self._list([value] if alone else value, item, path)
             case inspect.TupleType(item_types=items):
                 return self._pair(value, items, path)
             case _:
@@ -164,6 +165,11 @@ def _currency(text: str) -> None:
         raise ValueError('expected a currency of three capital letters, such as "EUR"')
 
 
+def _unit(text: str) -> None:
+    if text not in ("tokens", "calls") and not _CURRENCY.fullmatch(text):
+        raise ValueError('expected "tokens", "calls" or a currency of three capital letters, such as "EUR"')
+
+
 def _model_name(text: str) -> None:
     if not _NAME.fullmatch(text):
         raise ValueError("a name is 1 to 200 printable ASCII characters without blanks")
@@ -183,6 +189,7 @@ def _address(text: str) -> None:
 _KINDS: dict[str, Callable[[str], None]] = {
     "decimal": _decimal,
     "currency": _currency,
+    "unit": _unit,
     "name": _model_name,
     "label": _label,
     "address": _address,

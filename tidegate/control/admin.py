@@ -4,6 +4,7 @@ The socket lies in the state directory, which only its owner may enter; whoever 
 this, as whoever can read the state directory could without it.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -15,11 +16,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tidegate import __version__
+from tidegate.control.budget_book import BudgetList
+from tidegate.control.exchange_rates import RatesRequest
+from tidegate.control.raising import RaiseRequest
 from tidegate.control.registry import KeyRequest, Registry
 from tidegate.control.reload import Reloader, Status
 from tidegate.model.errors import BadRequest, NotFound, TidegateError
 
 MAX_BODY_BYTES = 65_536
+MAX_RATES_BYTES = 32 << 20
+"""Every currency of every day since 1999 was 7 MB in 2026."""
+"""An import of the whole history of a few dozen currencies."""
 T = TypeVar("T")
 
 
@@ -42,6 +49,20 @@ class NameRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     tenant: str = ""
     from_us: int = 0
+
+
+class TryRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which target of alerts gets a test message; empty is every one."""
+
+    target: str = ""
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """What came of a test message."""
+
+    target: str
+    ok: bool
+    said: str
 
 
 class OpenCalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,12 +90,16 @@ class Admin:
         registry: Registry,
         caught_up: Callable[[], Awaitable[None]],
         open_calls: Callable[[], Awaitable[tuple[OpenCalls, ...]]],
+        budgets: Callable[[str], Awaitable[BudgetList]],
         reloader: Reloader | None = None,
+        test_alerts: Callable[[str], tuple[Tried, ...]] | None = None,
     ) -> None:
         self._registry = registry
         self._caught_up = caught_up
         self._open_calls = open_calls
+        self._budgets = budgets
         self._reloader = reloader
+        self._test_alerts = test_alerts
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -86,9 +111,13 @@ class Admin:
                 Route("/keys/{key_id}/revoke", self._revoke_key, methods=["POST"]),
                 Route("/keys/{key_id}/rotate", self._rotate_key, methods=["POST"]),
                 Route("/features/name", self._name_feature, methods=["POST"]),
+                Route("/fx/import", self._import_rates, methods=["POST"]),
+                Route("/budgets", self._list_budgets, methods=["GET"]),
+                Route("/budgets/raise", self._raise_budget, methods=["POST"]),
                 Route("/catch-up", self._catch_up, methods=["POST"]),
                 Route("/gateways", self._gateways, methods=["GET"]),
                 Route("/reload", self._reload, methods=["POST"]),
+                Route("/alerts/test", self._try_alerts, methods=["POST"]),
             ],
             exception_handlers={TidegateError: _refused},
         )
@@ -132,6 +161,20 @@ class Admin:
         await self._caught_up()
         return _json({"status": "ok"})
 
+    async def _import_rates(self, request: Request) -> Response:
+        asked = await _body(request, RatesRequest, MAX_RATES_BYTES)
+        taken = self._registry.import_rates(asked, by=_by(request))
+        await self._caught_up()
+        return _json(taken)
+
+    async def _list_budgets(self, request: Request) -> Response:
+        return _json(await self._budgets(request.query_params.get("budget", "")))
+
+    async def _raise_budget(self, request: Request) -> Response:
+        raised = self._registry.raise_budget(await _body(request, RaiseRequest), by=_by(request))
+        await self._caught_up()
+        return _json(raised, 201)
+
     async def _catch_up(self, _: Request) -> Response:
         await self._caught_up()
         return _json({"status": "ok"})
@@ -143,6 +186,12 @@ class Admin:
         if self._reloader is None:
             raise NotFound("This control process follows no configuration file.")
         return _json(self._reloader.reload())
+
+    async def _try_alerts(self, request: Request) -> Response:
+        asked = await _body(request, TryRequest)
+        if self._test_alerts is None:
+            raise NotFound("This control process sends no alerts.")
+        return _json(await asyncio.to_thread(self._test_alerts, asked.target))
 
 
 def health_app(is_well: Callable[[], bool]) -> Starlette:
@@ -165,14 +214,14 @@ def _by(request: Request) -> str:
     return request.headers.get("tidegate-by", "unknown")[:128]
 
 
-async def _body(request: Request, kind: type[T]) -> T:
-    raw = b""
+async def _body(request: Request, kind: type[T], most: int = MAX_BODY_BYTES) -> T:
+    raw = bytearray()
     async for piece in request.stream():
         raw += piece
-        if len(raw) > MAX_BODY_BYTES:
-            raise BadRequest(f"The body passes {MAX_BODY_BYTES} bytes.")
+        if len(raw) > most:
+            raise BadRequest(f"The body passes {most} bytes.")
     try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
+        return msgspec.json.decode(bytes(raw) or b"{}", type=kind)
     except msgspec.DecodeError as error:
         raise BadRequest(str(error)) from None
 

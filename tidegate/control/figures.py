@@ -7,7 +7,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Self
 
-from tidegate.model.money import Fx, convert, half_even, scaled
+from tidegate.model.money import REFERENCE, Fx, convert, half_even, scaled
 from tidegate.model.price import PriceCard
 from tidegate.stores.sqlite.store import Row
 
@@ -20,7 +20,8 @@ class Figures:
     and leaves out what `unconverted` holds by its own currency, and unpriced and open calls.
     `generation_calls` are those that could have an output limit, `unlimited_calls` of them set none.
     `price_ratio` is the list price of an output token over that of an input token, by attempts.
-    Latencies are of calls that ended well.
+    Latencies are of calls that ended well. `beside_nano` is the whole cost in the report's second currency,
+    None where part of it has no rate.
     """
 
     calls: int
@@ -49,6 +50,7 @@ class Figures:
     p95_us: int | None
     ttft_p50_us: int | None
     ttft_p95_us: int | None
+    beside_nano: int | None = None
 
     @property
     def at_least(self) -> bool:
@@ -57,14 +59,17 @@ class Figures:
 
 
 class Rates:
-    """Exchange rates into one currency: the one pinned beside an amount, else the one of its day."""
+    """Exchange rates into one currency: the one pinned beside an amount, else the one of its day.
+
+    That is the latest not after the day; of one day the operator's goes before an imported one.
+    """
 
     def __init__(self, rates: Sequence[Fx], to: str) -> None:
         self.to = to
         self.unpinned = False
         self._by_id = {fx.id: fx for fx in rates}
         self._by_currency: dict[str, list[Fx]] = {}
-        for fx in sorted(rates, key=lambda fx: (fx.date, fx.id)):
+        for fx in sorted(rates, key=lambda fx: (fx.date, fx.source != REFERENCE, fx.id)):
             if to in (fx.base, fx.quote):
                 other = fx.quote if to == fx.base else fx.base
                 self._by_currency.setdefault(other, []).append(fx)
@@ -73,13 +78,28 @@ class Rates:
         """Return an amount of one day in the report's currency, rounded once; None without a rate."""
         if currency == self.to or nano == 0:
             return nano
+        fx = self._fx(currency, fx_id, day)
+        return None if fx is None else convert(nano, currency=currency, to=self.to, fx=fx)
+
+    def factor(self, currency: str, fx_id: str, day: date) -> Fraction | None:
+        """Return, exactly, what one unit of a currency is on a day in the report's; None without a rate."""
+        if currency == self.to:
+            return Fraction(1)
+        fx = self._fx(currency, fx_id, day)
+        if fx is None:
+            return None
+        rate = exact(fx.rate)
+        return rate if fx.quote == self.to else 1 / rate
+
+    def _fx(self, currency: str, fx_id: str, day: date) -> Fx | None:
         fx = self._by_id.get(fx_id)
-        if fx is None or {fx.base, fx.quote} != {currency, self.to}:
-            in_force = [fx for fx in self._by_currency.get(currency, ()) if fx.date <= day]
-            if not in_force:
-                return None
-            fx, self.unpinned = in_force[-1], True
-        return convert(nano, currency=currency, to=self.to, fx=fx)
+        if fx is not None and {fx.base, fx.quote} == {currency, self.to}:
+            return fx
+        in_force = [fx for fx in self._by_currency.get(currency, ()) if fx.date <= day]
+        if not in_force:
+            return None
+        self.unpinned = True
+        return in_force[-1]
 
 
 @dataclass(slots=True)
@@ -150,8 +170,13 @@ class Sums:
                 total = (total or 0) + converted
         return total, unconverted
 
-    def figures(self, cost: tuple[int | None, dict[str, int]], cards: Mapping[str, PriceCard]) -> Figures:
-        """Return the line; `cost` is what `cost` gave, or the sum of the lines of a total."""
+    def figures(
+        self,
+        cost: tuple[int | None, dict[str, int]],
+        cards: Mapping[str, PriceCard],
+        beside: tuple[int | None, dict[str, int]] | None = None,
+    ) -> Figures:
+        """Return the line; `cost` and `beside` are what `cost` gave, or the sums of the lines of a total."""
         calls, refused, failed, cancelled, interrupted, still_open, *shares = self.calls
         tokens = [count if self.attempts else 0 for count in self.tokens]
         reached = calls - refused
@@ -184,6 +209,7 @@ class Sums:
             p95_us=percentile(self.durations, 95),
             ttft_p50_us=percentile(self.ttfts, 50),
             ttft_p95_us=percentile(self.ttfts, 95),
+            beside_nano=None if beside is None or beside[1] else beside[0],
         )
 
 
@@ -200,8 +226,8 @@ def price_ratio(used: Mapping[str, int], cards: Mapping[str, PriceCard]) -> Frac
         if card is None or not {"input_uncached", "output_text"} <= card.rates.keys():
             continue
         currencies.add(card.currency)
-        reads += attempts * _fraction(card.rates["input_uncached"])
-        writes += attempts * _fraction(card.rates["output_text"])
+        reads += attempts * exact(card.rates["input_uncached"])
+        writes += attempts * exact(card.rates["output_text"])
     return writes / reads if reads and len(currencies) == 1 else None
 
 
@@ -213,7 +239,8 @@ def percentile(values: "array[int]", percent: int) -> int | None:
     return sorted(values)[rank - 1]
 
 
-def _fraction(rate: str) -> Fraction:
+def exact(rate: str) -> Fraction:
+    """Return a decimal as the number it is."""
     units, scale = scaled(rate)
     return Fraction(units, 10**scale)
 

@@ -74,6 +74,18 @@ def parse_period(text: str, zone: ZoneInfo, now_us: int) -> Period:
     return _between(first, end, zone, text)
 
 
+def before(period: Period) -> Period:
+    """Return the period of the same length that ends where this one begins, by the clock on the wall.
+
+    So a week before a week has seven days, also where one of them has 23 or 25 hours.
+    """
+    since, until = (
+        local_time(at, period.zone).replace(tzinfo=None) for at in (period.since_us, period.until_us)
+    )
+    start = (since - (until - since)).replace(tzinfo=period.zone).astimezone(UTC)
+    return Period((start - _EPOCH) // timedelta(microseconds=1), period.since_us, period.zone)
+
+
 def midnight_us(day: date, zone: ZoneInfo) -> int:
     """Return the moment at which a local day begins; its first moment where midnight does not exist."""
     moment = datetime.combine(day, time(), zone).astimezone(UTC)

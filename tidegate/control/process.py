@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,16 @@ from starlette.applications import Starlette
 from tidegate.config.problem import failure
 from tidegate.config.settings import Settings
 from tidegate.control.admin import Admin, OpenCalls, health_app
+from tidegate.control.alert_watch import AlertWatch
+from tidegate.control.budget_book import BudgetList, Named, listed
 from tidegate.control.lock import control_lock
 from tidegate.control.publisher import Publisher
 from tidegate.control.registry import Registry, decisions
 from tidegate.control.reload import Reloader
+from tidegate.control.spending import Spending
 from tidegate.control.tail import Tail
 from tidegate.control.upkeep import keep_house
+from tidegate.model.budget import Budget, Raise
 from tidegate.model.errors import ConfigError
 from tidegate.model.ids import uuid7
 from tidegate.model.provider import Provider
@@ -37,6 +41,7 @@ from tidegate.stores.journal import boots, is_live
 from tidegate.stores.journal.control import ControlJournal
 from tidegate.stores.layout import Layout, read_pepper
 from tidegate.stores.names_spool import take_names
+from tidegate.stores.sqlite.budget_queries import tenants
 from tidegate.stores.sqlite.names import Names
 from tidegate.stores.sqlite.store import DATABASE, Store
 
@@ -64,15 +69,23 @@ class Desk:
     store: Store
     names: Names
     tail: Tail
+    spending: Spending
     registry: Registry
     publisher: Publisher
     clock: Clock
     catalog: Mapping[str, Provider]
-    retention_days: int
+    settings: Settings
+
+    @property
+    def retention_days(self) -> int:
+        """How long records of calls are kept."""
+        return self.settings.policy.retention_days
 
     def catch_up(self) -> int:
-        """Project everything there is to read; give the number of records."""
-        return self.tail.catch_up()
+        """Project everything there is to read, and tell what is spent; give the number of records."""
+        frames = self.tail.catch_up()
+        self.spending.write_if_due()
+        return frames
 
     def take(self, settings: Settings) -> int:
         """Bring settings into force and give the version of the snapshot that does.
@@ -91,7 +104,7 @@ class Desk:
             raise ConfigError(f"prices: the price book cannot be used: {error}", param="prices") from None
         cards = cards_in_use(book, deployments, self.catalog, self.clock.wall_us())
         self.registry.list_prices(cards, section.fx, by="configuration")
-        self.retention_days = settings.policy.retention_days
+        self.settings = settings
         self.publisher.configure(settings)
         try:
             return self.publisher.publish(self.registry).version
@@ -110,9 +123,23 @@ class Desk:
         )
 
     def keep_house(self) -> None:
-        """Compress journals that are read, and remove what is older than its retention."""
+        """Compress journals that are read, and remove what is older than its retention.
+
+        What is removed can be read nowhere else, so gateways are told of it first.
+        """
+        self.spending.write()
         journals = self.layout.root / "journal"
         keep_house(self.store, journals, now_us=self.clock.wall_us(), retention_days=self.retention_days)
+
+    def in_force(self) -> tuple[Sequence[Budget], tuple[Raise, ...]]:
+        """The budgets of the configuration, and what they were given; not for the worker thread."""
+        return self.registry.budgets(), self.registry.raises_shipped()
+
+    def budgets(self, budgets: Sequence[Budget], raises: Iterable[Raise], only: str) -> BudgetList:
+        """How the accounts of budgets stand, as far as was projected."""
+        self.take_names()
+        named = Named(self.settings.budgets, tenants(self.store), self.names.get)
+        return listed(self.store, budgets, raises, named, self.clock.wall_us(), only=only)
 
     def take_names(self) -> None:
         """Store the plain names that gateways handed over, each under a key that can be destroyed."""
@@ -140,8 +167,11 @@ def desk(settings: Settings, catalog: Mapping[str, Provider], clock: Clock | Non
         registry.replay(earlier)
         publisher = Publisher(layout.root, settings, catalog, clock)
         registry.on_change = lambda: publisher.publish_soon(registry)
-        days = settings.policy.retention_days
-        made = Desk(layout, pepper, store, names, tail, registry, publisher, clock, catalog, days)
+        registry.budgets = lambda: publisher.budgets(registry)
+        spending = Spending(store, layout, clock)
+        made = Desk(
+            layout, pepper, store, names, tail, spending, registry, publisher, clock, catalog, settings
+        )
         made.take(settings)
         yield made
 
@@ -162,6 +192,7 @@ class Control:
         self._reloader = reloading
         self._hung_up = hung_up
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="projector")
+        self._alerts = AlertWatch(at.layout.root, lambda: at.settings, at.clock, os.environ)
         self._turn = 0
         self._well_s = at.clock.mono_s()
 
@@ -174,6 +205,14 @@ class Control:
         await self.caught_up()
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._desk.open_calls)
 
+    async def budgets(self, only: str) -> BudgetList:
+        """How budgets stand; of one alone where it is named."""
+        await self.caught_up()
+        found = self._desk.in_force()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._worker, self._desk.budgets, *found, only
+        )
+
     async def run(
         self, *, listen: socket.socket | None = None, on_ready: Callable[[], None] = lambda: None
     ) -> None:
@@ -182,26 +221,43 @@ class Control:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        api = Admin(self._desk.registry, self.caught_up, self.open_calls, self._reloader)
+        try:
+            async with self.answering(listen):
+                self._alerts.start()
+                on_ready()
+                while not stopping.is_set():
+                    await self._work()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stopping.wait(), TURN_S)
+        finally:
+            await self._work()
+            self._worker.shutdown()
+            await asyncio.to_thread(self._alerts.stop)
+
+    @contextlib.asynccontextmanager
+    async def answering(self, listen: socket.socket | None = None) -> AsyncIterator[None]:
+        """Answer the command line on the Unix socket, and health checks on `listen`."""
+        api = Admin(
+            self._desk.registry,
+            self.caught_up,
+            self.open_calls,
+            self.budgets,
+            self._reloader,
+            self._alerts.test,
+        )
         admin = _Server(_config(api.app()))
         serving = [asyncio.create_task(admin.serve(sockets=[_unix_socket(self._desk.layout.socket)]))]
         servers = [admin]
         if listen is not None:
             servers.append(_Server(_config(health_app(self.is_well))))
             serving.append(asyncio.create_task(servers[-1].serve(sockets=[listen])))
-        on_ready()
         try:
-            while not stopping.is_set():
-                await self._work()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), TURN_S)
+            yield
         finally:
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)
             self._desk.layout.socket.unlink(missing_ok=True)
-            await self._work()
-            self._worker.shutdown()
 
     def is_well(self) -> bool:
         """True while the journals are being projected."""
@@ -215,6 +271,7 @@ class Control:
             if self._desk.publisher.is_behind:
                 self._desk.publisher.publish(self._desk.registry)
             await loop.run_in_executor(self._worker, self._desk.catch_up)
+            self._alerts.projected()
             if self._turn % NAMES_EVERY == 0:
                 await loop.run_in_executor(self._worker, self._desk.take_names)
             if self._turn % HOUSE_EVERY == HOUSE_EVERY - 1:

@@ -1,13 +1,23 @@
-"""Publishes what gateways must know: the configuration and the keys, as one snapshot."""
+"""Publishes what gateways must know: the configuration and the decisions, as one snapshot."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from tidegate.config.settings import Settings
 from tidegate.control.registry import Registry
+from tidegate.model.budget import Budget
 from tidegate.model.errors import ConfigError, Unavailable
+from tidegate.model.price import PriceSection
 from tidegate.model.provider import Provider
 from tidegate.providers.targets import price_section
+from tidegate.services.budget_rules import (
+    budget_wait_us_of,
+    budgets_of,
+    unpriced_hold_nano_of,
+    with_pseudonyms,
+)
 from tidegate.services.clock import Clock
 from tidegate.services.deployments import survey
 from tidegate.services.policies import (
@@ -42,6 +52,12 @@ class Publisher:
         """Take another configuration into the next snapshot."""
         self._settings, self.is_behind = settings, True
 
+    def budgets(self, registry: Registry) -> tuple[Budget, ...]:
+        """The budgets of the configuration, people in them by their pseudonyms."""
+        known = registry.known
+        budgets = budgets_of(self._settings)
+        return tuple(with_pseudonyms(budget, known.tenants, known.pseudonyms) for budget in budgets)
+
     def publish_soon(self, registry: Registry) -> None:
         """Publish now, or say that it will be done when the disk takes it: the decision itself is kept.
 
@@ -71,7 +87,7 @@ class Publisher:
             keys=registry.keys,
             deployments=deployments,
             aliases=settings.aliases,
-            prices=price_section(settings, self._catalog),
+            prices=self._prices(registry),
             unpriced=settings.policy.unpriced,
             currency=settings.report.currency,
             policies=policies_of(settings),
@@ -80,10 +96,23 @@ class Publisher:
             last_resort=last_resorts_of(settings),
             keep_alive_us=keep_alive_us_of(settings),
             keep_responses_s=settings.policy.keep_responses_s,
+            budgets=self.budgets(registry),
+            raises=registry.raises_shipped(),
+            budget_wait_us=budget_wait_us_of(settings),
+            output_limits=settings.policy.output_limits,
+            default_output_tokens=settings.policy.default_output_tokens,
+            unpriced_hold_nano=unpriced_hold_nano_of(settings),
+            passing=settings.policy.pass_through,
+            passing_shared=settings.policy.pass_through_shared,
         )
         write_snapshot(self._directory, snapshot)
         self.is_behind = False
         return snapshot
+
+    def _prices(self, registry: Registry) -> PriceSection:
+        """The operator's prices, and the imported rates before the operator's: of one day the last holds."""
+        section = price_section(self._settings, self._catalog)
+        return msgspec.structs.replace(section, fx=(*registry.rates_shipped(), *section.fx))
 
 
 def _last_version(directory: Path) -> int:

@@ -1,5 +1,6 @@
 """Makes all tables again from the journals, beside the old database, and then takes its place."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from tidegate.control.lock import control_lock
 from tidegate.control.tail import Tail
 from tidegate.model.errors import TidegateError
 from tidegate.stores.layout import Layout
+from tidegate.stores.sqlite.carrying import carry_spent
 from tidegate.stores.sqlite.store import DATABASE, Store, replace_database
+
+log = logging.getLogger(__name__)
 
 
 class RebuildLosesError(TidegateError):
@@ -44,6 +48,7 @@ def rebuild(layout: Layout, wall_us: Callable[[], int], *, accept_loss: bool = F
         try:
             with Store.open(unfinished) as store, Tail(store, layout.root / "journal", wall_us) as tail:
                 frames = tail.catch_up()
+                _carry(path, store)
                 calls, skipped, alarms = (_number(store, sql) for sql in (_CALLS, _SKIPPED, _ALARMS))
             lost = max(0, _old_calls(path) - calls)
             if lost and not accept_loss:
@@ -75,6 +80,17 @@ def _old_calls(path: Path) -> int:
             return _number(old, _CALLS)
     except (apsw.Error, TidegateError):
         return 0
+
+
+def _carry(path: Path, store: Store) -> None:
+    """Take over from the old database what no journal holds, as far as it can be read."""
+    if not path.exists():
+        return
+    try:
+        with Store(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY), path) as old:
+            carry_spent(old, store)
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        log.warning("what budgets spent before the journals begin cannot be read from %s: %s", path, error)
 
 
 def _remove(path: Path) -> None:

@@ -1,28 +1,35 @@
-"""What people decide: keys and names. Each decision is a record in the control journal before it is true."""
+"""What people decide: keys, names, rates, raises. Each is a record in the journal before it is true."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from tidegate.control.exchange_rates import ImportedRates, RatesRequest, RatesTaken, records_of
+from tidegate.control.raising import Known, Raised, RaiseRequest, Raises, raise_of, raised, reason_of
+from tidegate.model.budget import Budget, Raise
 from tidegate.model.errors import BadRequest, NotFound
 from tidegate.model.identity import ATTRIBUTES, Key
 from tidegate.model.money import Fx
 from tidegate.model.price import PriceCard
 from tidegate.model.record import (
+    BudgetRaised,
     ControlRecord,
     FeatureNamed,
     KeyCreated,
     KeyRevoked,
     PriceListed,
     RateSet,
+    RatesImported,
     decode_control,
     encode,
 )
 from tidegate.policy.attribute import clean
+from tidegate.policy.price import day_of
 from tidegate.services.clock import Clock
 from tidegate.services.keys import mac_of, mint
+from tidegate.services.pseudonyms import Pseudonyms
 from tidegate.stores.journal import START, CorruptFrame, Reader, boots
 
 MAX_OVERLAP_US = 30 * 86_400_000_000
@@ -66,8 +73,12 @@ class Registry:
         self._clock = clock
         self._keys: dict[str, Key] = {}
         self._listed: set[str] = set()
+        self._imported = ImportedRates()
+        self._raises = Raises()
+        self._pseudonyms = Pseudonyms(pepper)
         self._seq = 0
         self.on_change: Callable[[], object] = lambda: None
+        self.budgets: Callable[[], Sequence[Budget]] = tuple
 
     def replay(self, records: Iterable[ControlRecord]) -> None:
         """Take in the decisions of earlier processes, oldest first."""
@@ -78,6 +89,12 @@ class Registry:
     def keys(self) -> tuple[Key, ...]:
         """Every key, revoked and expired ones too, oldest first."""
         return tuple(self._keys.values())
+
+    @property
+    def known(self) -> Known:
+        """What names of keys, tenants and people are understood by."""
+        tenants = {key.tenant for key in self._keys.values() if key.tenant}
+        return Known(self._keys, tenants, self._pseudonyms)
 
     def create_key(self, asked: KeyRequest, *, by: str) -> NewKey:
         """Make a key. Raises BadRequest for what no key can have."""
@@ -177,11 +194,50 @@ class Registry:
                     )
                 )
 
+    def import_rates(self, asked: RatesRequest, *, by: str) -> RatesTaken:
+        """Keep the exchange rates of days that are not known yet. Raises BadRequest, and keeps none.
+
+        A disk that fills on the way leaves whole records, oldest days first: the same import goes on there.
+        """
+        now_us = self._now()
+        new = self._imported.news(asked, day_of(now_us))
+        for record in records_of(new, asked.source, at=now_us, by=by):
+            self._keep(msgspec.structs.replace(record, seq=self._next()))
+        if new:
+            self.on_change()
+        return RatesTaken(added=len(new), known=len(asked.rates) - len(new))
+
+    def rates_shipped(self) -> tuple[Fx, ...]:
+        """Return the imported exchange rates that gateways need, oldest first."""
+        return self._imported.shipped(day_of(self._now()))
+
+    def raise_budget(self, asked: RaiseRequest, *, by: str) -> Raised:
+        """Give one window of an account more, or less. Raises NotFound, BadRequest."""
+        now_us, budgets = self._now(), self.budgets()
+        more = raise_of(asked, budgets, self.known, now_us)
+        made = raised(asked, budgets, more, self._raises, now_us)
+        self._decide(
+            BudgetRaised(
+                seq=self._next(),
+                at=now_us,
+                by=by,
+                account=more.account,
+                window_us=more.window_us,
+                amount=more.amount,
+                reason=reason_of(asked),
+            )
+        )
+        return made
+
+    def raises_shipped(self) -> tuple[Raise, ...]:
+        """Return what windows that still count were given."""
+        return self._raises.shipped(self._now())
+
     def _now(self) -> int:
         return self._clock.wall_us()
 
     def _only_tenant(self) -> str:
-        tenants = sorted({key.tenant for key in self._keys.values()})
+        tenants = sorted(self.known.tenants)
         if len(tenants) == 1:
             return tenants[0]
         known = f"name one of {', '.join(tenants[:20])}" if tenants else "there is none yet"
@@ -211,6 +267,10 @@ class Registry:
                 self._listed.add(record.price_id)
             case RateSet():
                 self._listed.add(record.fx_id)
+            case RatesImported():
+                self._imported.replay(record)
+            case BudgetRaised():
+                self._raises.replay(record)
             case _:
                 pass
 

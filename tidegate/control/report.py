@@ -26,6 +26,9 @@ NONE = "(none)"
 SHORT = 8
 """Characters shown of a pseudonym whose plain name is not known here."""
 
+BESIDE = {"EUR": "USD", "USD": "EUR"}
+"""The second currency of a report, by its first."""
+
 PlainName = Callable[[str, str, str], str | None]
 """The plain name for (tenant, kind, pseudonym), None where it is unknown or erased."""
 
@@ -41,7 +44,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole table. `as_of_us`: all that was journalled until then is in it. `notes`: what is not."""
+    """The whole table. `as_of_us`: all that was journalled until then is in it. `notes`: what is not.
+
+    `beside` is the second currency; None where there is none.
+    """
 
     by: tuple[Dimension, ...]
     period: Period
@@ -51,6 +57,7 @@ class Report:
     total: Figures
     as_of_us: int | None
     notes: tuple[str, ...]
+    beside: str | None = None
 
 
 def report(
@@ -70,19 +77,23 @@ def report(
     if not 1 <= len(dimensions) <= MOST_DIMENSIONS:
         raise BadRequest(f"a report is by one or two of {', '.join(DIMENSIONS)}", param="by")
     with store.transaction():
-        labels = _Labels(store, dimensions, plain_name)
-        rates = Rates(queries.rates(store), currency)
-        cards = _cards(store)
+        labels = Labels(store, dimensions, plain_name)
+        known = queries.rates(store)
+        cards = card_contents(store)
         sums = _collect(store, dimensions, period, tenant, labels)
         gaps = queries.gaps(store, period.since_us, period.until_us)
         as_of_us = queries.as_of_us(store)
-    lines, total, total_cost = [], Sums(), _TotalCost()
+    beside = BESIDE.get(currency)
+    rates, others = Rates(known, currency), Rates(known, beside or currency)
+    lines, total, total_cost, total_beside = [], Sums(), _TotalCost(), _TotalCost()
     for key, line_sums in sums.items():
-        cost = line_sums.cost(rates)
+        cost, other = line_sums.cost(rates), line_sums.cost(others)
         total.merge(line_sums)
         total_cost.add(*cost)
-        lines.append(Line(key, labels.of(key), line_sums.figures(cost, cards)))
-    whole = total.figures((total_cost.nano if total.attempts else 0, total_cost.unconverted), cards)
+        total_beside.add(*other)
+        lines.append(Line(key, labels.of(key), line_sums.figures(cost, cards, other if beside else None)))
+    attempts = total.attempts
+    whole = total.figures(total_cost.of(attempts), cards, total_beside.of(attempts) if beside else None)
     return Report(
         by=dimensions,
         period=period,
@@ -92,6 +103,7 @@ def report(
         total=whole,
         as_of_us=as_of_us,
         notes=tuple(_notes(whole, gaps, rates, tenant)),
+        beside=beside,
     )
 
 
@@ -108,8 +120,12 @@ class _TotalCost:
         for currency, amount in unconverted.items():
             self.unconverted[currency] = self.unconverted.get(currency, 0) + amount
 
+    def of(self, attempts: int) -> tuple[int | None, dict[str, int]]:
+        """Return the sum over so many attempts: without any it is 0."""
+        return (self.nano if attempts else 0), self.unconverted
 
-class _Labels:
+
+class Labels:
     """How rows of the queries become keys of lines, and keys become words."""
 
     def __init__(self, store: Store, dimensions: tuple[Dimension, ...], plain_name: PlainName) -> None:
@@ -162,12 +178,12 @@ class _Labels:
 
 
 def _collect(
-    store: Store, dimensions: tuple[Dimension, ...], period: Period, tenant: str | None, labels: _Labels
+    store: Store, dimensions: tuple[Dimension, ...], period: Period, tenant: str | None, labels: Labels
 ) -> dict[tuple[str, ...], Sums]:
     columns: list[Column] = [name for name in dimensions if name != "day"]
     asked = ReportQueries(store, columns, tenant)
     sums: dict[tuple[str, ...], Sums] = {}
-    for day, since_us, until_us in _stretches(store, period, labels.turns()):
+    for day, since_us, until_us in stretches(store, period, labels.turns()):
         for row, counts in asked.calls(since_us, until_us):
             sums.setdefault(labels.key(row, day, since_us), Sums()).add_calls(counts)
         for row, values in asked.attempts(since_us, until_us):
@@ -178,7 +194,7 @@ def _collect(
     return sums
 
 
-def _stretches(store: Store, period: Period, turns: Sequence[int]) -> Iterator[tuple[date, int, int]]:
+def stretches(store: Store, period: Period, turns: Sequence[int]) -> Iterator[tuple[date, int, int]]:
     """Yield the period in pieces: within one, the local day and every feature's name stay the same."""
     span = queries.data_span(store)
     if span is None:
@@ -189,7 +205,8 @@ def _stretches(store: Store, period: Period, turns: Sequence[int]) -> Iterator[t
             yield day, start, end
 
 
-def _cards(store: Store) -> dict[str, PriceCard]:
+def card_contents(store: Store) -> dict[str, PriceCard]:
+    """Return every price card that is understood, by its price_id."""
     cards: dict[str, PriceCard] = {}
     for price_id, text in queries.card_texts(store).items():
         try:

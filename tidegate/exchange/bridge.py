@@ -6,6 +6,8 @@ A bridge belongs to one upstream call.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tidegate.model.event import Event, Reply
 from tidegate.model.message import Kept, Message, TargetTraits
 from tidegate.model.provider import UsageRules
@@ -32,6 +34,7 @@ from tidegate.wire.translate import (
     read_chat,
     read_messages,
     read_responses,
+    responses_error,
     write_chat,
     write_messages,
 )
@@ -203,14 +206,19 @@ def translated(
     drop_unsupported: bool,
     restored: Mapping[str, Sequence[Kept]],
     earlier: Sequence[Message] = (),
+    max_output: int | None = None,
 ) -> tuple[Written, Translated]:
     """A request of `source` said through `surface`, chat or messages; and the way back.
 
-    `earlier` are turns that the client goes on from without sending them. Raises Unsupported, which names the
-    first field that the target cannot express, unless the client lets such fields be dropped.
+    `earlier` are turns that the client goes on from without sending them, `max_output` is a limit of ours
+    on the answer, in tokens. Raises Unsupported, which names the first field that the target cannot express,
+    unless the client lets such fields be dropped.
     """
     said = _said(body, source, reply_id, created_s)
     asked = continued(said.asked, earlier) if earlier else said.asked
+    if max_output is not None:
+        limited = msgspec.structs.replace(asked.conversation, max_output=max_output)
+        asked = msgspec.structs.replace(asked, conversation=limited)
     write = write_messages if surface == "messages" else write_chat
     written = write(asked, traits, model=model, drop_unsupported=drop_unsupported, restored=restored)
     reader: Reader = MessagesEvents() if surface == "messages" else ChatEvents(rules, fallback_id=reply_id)
@@ -235,7 +243,7 @@ def _said(body: Body, source: Surface, reply_id: str, created_s: int) -> _Said:
                 asked,
                 ResponsesWriter(created_s=created_s, response_id=ident, request=request),
                 lambda reply: plain_response(reply, created_s=created_s, response_id=ident, request=request),
-                lambda facts, _: chat_error(facts),
+                responses_error,
             )
         case _:
             return _Said(

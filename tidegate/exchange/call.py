@@ -6,13 +6,16 @@ from typing import Protocol
 import msgspec
 
 from tidegate.model.identity import Key
-from tidegate.model.request import Surface
+from tidegate.model.request import Passed, Surface
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a known key. `at_us` is the wall clock, `started_s` the monotonic one."""
+    """One request of a known key. `at_us` is the wall clock, `started_s` the monotonic one.
+
+    `passed` says where a call of the surface `pass` goes, and is None for every other.
+    """
 
     id: str
     surface: Surface
@@ -22,6 +25,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     at_us: int
     started_s: float
+    passed: Passed | None = None
 
 
 class Client(Protocol):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 
 from tidegate.exchange.forward import reply_headers, scrubbed
 from tidegate.exchange.journey import Answer, Journey, Shortfall
+from tidegate.exchange.pass_reply import pass_on
 from tidegate.exchange.stream import Timing, stream
 from tidegate.model.errors import UpstreamError
 from tidegate.policy.classify_error import classify, should_retry, status_of
@@ -32,6 +33,8 @@ def deliver(journey: Journey, reply: Reply, timing: Timing) -> Awaitable[Shortfa
     flight.upstream_id = reply.headers.get("x-request-id") or reply.headers.get("request-id") or ""
     if reply.status >= 300:
         return _error(journey, reply)
+    if journey.plan.call.passed is not None:
+        return pass_on(journey, reply)
     if reply.headers.get("content-type", "").startswith("text/event-stream"):
         return stream(journey, reply, timing) if journey.plan.facts.stream else _other_form(journey)
     return _plain(journey, reply, timing)
@@ -53,7 +56,7 @@ async def _error(journey: Journey, reply: Reply) -> Shortfall:
     )
     flight.status, flight.error_class = "error", kind
     flight.error_code = (facts.code or facts.type or str(reply.status))[:64]
-    headers = reply_headers(reply.headers, plan.call.id, journey.limits)
+    headers = reply_headers(reply.headers, plan.call.id, journey.headers)
     if bridge.surface != plan.facts.surface:
         headers = [(name, value) for name, value in headers if name != b"content-type"]
         headers.append((b"content-type", b"application/json"))
@@ -78,7 +81,7 @@ async def _plain(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | 
     facts = flight.reply = CODECS[bridge.surface].read_reply(
         raw, usage_rules(flight.outbound.provider, bridge.surface)
     )
-    headers = reply_headers(reply.headers, plan.call.id, journey.limits)
+    headers = reply_headers(reply.headers, plan.call.id, journey.headers)
     error = facts.error
     if error is not None:
         kind = classify(

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from tidegate.exchange.deliver import deliver
 from tidegate.exchange.fits import fits
 from tidegate.exchange.forward import prepared
+from tidegate.exchange.funding import Funding
 from tidegate.exchange.journey import Flight, Journey, Shortfall
 from tidegate.exchange.last_resort import can_stand_in, send_text
-from tidegate.exchange.plan import Plan, Planner
+from tidegate.exchange.plan import Plan
 from tidegate.exchange.settlement import Settlement
 from tidegate.exchange.stream import Timing
 from tidegate.model.errors import (
+    BudgetExceeded,
     PriceUnknown,
     TidegateError,
     Unavailable,
@@ -65,7 +67,7 @@ class Dispatcher:
         transport: Transport,
         limits: PhaseLimits,
         first_content_s: float,
-        planner: Planner,
+        funding: Funding,
         settlement: Settlement,
         fleet: Fleet,
         kept: KeptParts,
@@ -73,19 +75,24 @@ class Dispatcher:
         self._transport = transport
         self._limits = limits
         self._timing = Timing(keep_alive_s=0.0, hold_s=0.0, first_content_s=first_content_s)
-        self._planner = planner
+        self._funding = funding
         self._settlement = settlement
         self._fleet = fleet
         self._kept = kept
 
-    def launch(self, plan: Plan) -> Flight:
+    async def launch(self, plan: Plan, elapsed_us: int) -> Flight:
         """The first upstream call of a plan, held for and ready to go. Raises the error that refuses it."""
         outbounds = plan.outbounds
         if len(outbounds) > 1:  # alone it is asked all the same, and words its refusal itself
             outbounds = tuple(one for one in outbounds if fits(plan.facts, one)) or outbounds
-        flight = self._prepared(plan, outbounds)
+        flight = await self._prepared(plan, outbounds, elapsed_us=elapsed_us)
         self._fleet.retries.requested(flight.outbound.name)
         return flight
+
+    def abandon(self, flight: Flight) -> None:
+        """Give back what an upstream call took that is not made."""
+        flight.leave(self._fleet.now_us())
+        self._funding.release(flight.funded.taken)
 
     def text_for(self, plan: Plan) -> str | None:
         """The fixed text for a call that no deployment can take, where its alias has one."""
@@ -102,29 +109,41 @@ class Dispatcher:
             shortfall = await self._fly(journey)
             if shortfall is None or journey.left:
                 return
+            if plan.call.passed is not None:  # its client judges what may be repeated
+                await self._give_up(journey, shortfall)
+                return
             if tries is None:
                 left = tuple(one for one in plan.outbounds if one is not journey.flight.outbound)
                 tries = _Tries(left, by_name={one.name: one for one in plan.outbounds})
             following = self._decide(journey, shortfall, tries)
-            flight = self._following(journey, following, tries)
+            flight = await self._following(journey, following, tries)
             if flight is None:
                 await self._give_up(journey, shortfall)
                 return
             await self._again(journey, flight, shortfall, following)
 
-    def _prepared(self, plan: Plan, outbounds: tuple[Outbound, ...], n: int = 0) -> Flight:
-        """The first of these deployments that can take the call, its breaker passed."""
+    async def _prepared(
+        self, plan: Plan, outbounds: tuple[Outbound, ...], n: int = 0, *, elapsed_us: int
+    ) -> Flight:
+        """The first of these deployments that can take the call, held for, its breaker passed."""
         refusal: TidegateError | None = None
         for outbound in outbounds:
             try:
-                hold = self._planner.hold(plan, outbound)
-                made = prepared(plan, outbound, self._kept.of(plan.call.key.tenant))
-            except (PriceUnknown, Unsupported) as error:
+                funded = await self._funding.fund(plan, outbound, elapsed_us=elapsed_us)
+            except (BudgetExceeded, PriceUnknown) as error:
                 refusal = refusal or error
                 continue
-            visit = self._fleet.enter(outbound.name)
+            visit = None
+            try:
+                made = prepared(plan, outbound, self._kept.of(plan.call.key.tenant), funded.limit)
+                visit = self._fleet.enter(outbound.name)
+            except Unsupported as error:
+                refusal = refusal or error
+            finally:
+                if visit is None:
+                    self._funding.release(funded.taken)
             if visit is not None:
-                return Flight(outbound, hold, made, visit, n=n)
+                return Flight(outbound, funded, made, visit, n=n)
         raise refusal or NoneLeft(
             "Every deployment of this model has failed too often just now; try again in a moment.",
             retry_after_s=self._fleet.back_in_s(outbounds),
@@ -137,7 +156,12 @@ class Dispatcher:
         flight.started_us = journey.elapsed_us()
         flight.edits = made.edits
         limits = self._limits if journey.plan.timeout_s is None else self._limits_for(journey)
-        call = self._transport.post(made.url, headers=made.headers, body=made.body, limits=limits)
+        if made.method == "POST":
+            call = self._transport.post(made.url, headers=made.headers, body=made.body, limits=limits)
+        else:
+            call = self._transport.send(
+                made.method, made.url, headers=made.headers, body=made.body or None, limits=limits
+            )
         flight.sent = "maybe"
         try:
             async with call as reply:
@@ -195,7 +219,7 @@ class Dispatcher:
             journey.entry.note(following.event, deployment=name, code=flight.error_code)
         return following
 
-    def _following(self, journey: Journey, following: Next, tries: _Tries) -> Flight | None:
+    async def _following(self, journey: Journey, following: Next, tries: _Tries) -> Flight | None:
         """The next upstream call, held for; None where there is none to make."""
         n = journey.flight.n + 1
         match following:
@@ -208,8 +232,9 @@ class Dispatcher:
             case Elsewhere(among=among):
                 outbounds = tuple(tries.by_name[place.name] for place in among)
         journey.flight.leave(self._fleet.now_us())
+        self._settlement.attempt(journey, otherwise="error")  # what it does not cost is free for the next
         try:
-            flight = self._prepared(journey.plan, outbounds, n)
+            flight = await self._prepared(journey.plan, outbounds, n, elapsed_us=journey.elapsed_us())
         except TidegateError:
             return None
         tries.total += 1
@@ -227,7 +252,7 @@ class Dispatcher:
         try:
             journey.entry.attempt(flight.n, previous, flight.outbound.target, flight.hold, reason)
         except BaseException:
-            flight.leave(self._fleet.now_us())
+            self.abandon(flight)
             raise
         journey.flight = flight
         await journey.entry.written()

@@ -4,6 +4,7 @@ import asyncio
 
 from tidegate.exchange.call import Call, Client
 from tidegate.exchange.dispatch import Dispatcher, NoneLeft
+from tidegate.exchange.funding import Funding
 from tidegate.exchange.journey import Flight, Journey
 from tidegate.exchange.last_resort import text_reply
 from tidegate.exchange.plan import Asked, Plan, Planner
@@ -18,6 +19,7 @@ from tidegate.services.limiter import Admitted, Limiter
 from tidegate.services.pseudonyms import who_of
 from tidegate.services.replays import Question, Replays
 from tidegate.services.state import Current, State
+from tidegate.wire.passthrough import PassCodec
 from tidegate.wire.registry import CODECS
 
 DRAIN_S = 60.0
@@ -33,6 +35,7 @@ class Exchange:
         current: Current,
         planner: Planner,
         ledger: Ledger,
+        funding: Funding,
         settlement: Settlement,
         dispatcher: Dispatcher,
         kept: KeptParts,
@@ -42,6 +45,7 @@ class Exchange:
         self._current = current
         self._planner = planner
         self._ledger = ledger
+        self._funding = funding
         self._settlement = settlement
         self._dispatcher = dispatcher
         self._kept = kept
@@ -51,18 +55,18 @@ class Exchange:
 
     async def run(self, call: Call, client: Client) -> None:
         """Answer one call. Every way out leaves one settled record."""
-        codec = CODECS[call.surface]
+        codec = CODECS[call.surface] if call.passed is None else PassCodec(call.passed)
         asked: Asked | None = None
         plan: Plan | None = None
         flight: Flight | None = None
         admitted: Admitted | None = None
         try:
             asked = self._planner.read(call, codec)
-            plan = self._planner.plan(asked, self._state())
+            plan = self._funding.cheaper(self._planner.plan(asked, self._state()))
             replayed = self._replays.check(_question(plan), plan.call.at_us)
             if not self._limiter.limits_nothing:
                 admitted = self._admit(plan)
-            flight = self._dispatcher.launch(plan)
+            flight = await self._dispatcher.launch(plan, self._elapsed_us(call))
             entry = self._ledger.begin(self._record(plan, flight, replayed))
         except TidegateError as error:
             self._let_go(flight, admitted)
@@ -86,7 +90,8 @@ class Exchange:
             if not client.gone:
                 raise
         finally:
-            failed = journey.outcome in ("failed", "truncated")
+            is_polled = plan.is_free and call.passed is not None  # asking again is fair
+            failed = journey.outcome in ("failed", "truncated") and not is_polled
             self._replays.ended(_question(plan), plan.call.at_us, failed=failed)
 
     async def _carry(self, journey: Journey) -> None:
@@ -124,7 +129,7 @@ class Exchange:
     def _let_go(self, flight: Flight | None, admitted: Admitted | None) -> None:
         """Give back what a call took that never began."""
         if flight is not None:
-            flight.leave(int(self._ledger.clock.mono_s() * 1_000_000))
+            self._dispatcher.abandon(flight)
         if admitted is not None:
             admitted.leave()
 
@@ -143,8 +148,8 @@ class Exchange:
             measured=plan.measured,
             stream=facts.stream,
             max_output=facts.max_output,
-            limit_sent=facts.max_output,
-            limit_source="none" if facts.max_output is None else "client",
+            limit_sent=flight.funded.limit if facts.max_output is None else facts.max_output,
+            limit_source=flight.funded.source,
             service_tier=facts.service_tier,
             decisions=plan.decisions + replayed,
         )
@@ -157,8 +162,11 @@ class Exchange:
             who=asked.who if asked else who_of(call.key),
             model_asked=asked.facts.model if asked else "",
             body_bytes=len(call.body),
-            duration_us=int((self._ledger.clock.mono_s() - call.started_s) * 1_000_000),
+            duration_us=self._elapsed_us(call),
         )
+
+    def _elapsed_us(self, call: Call) -> int:
+        return int((self._ledger.clock.mono_s() - call.started_s) * 1_000_000)
 
 
 def _question(plan: Plan) -> Question:

@@ -11,7 +11,7 @@ from tidegate.exchange.bridge import Bridge, Straight, translated
 from tidegate.exchange.call import Headers
 from tidegate.exchange.plan import Plan
 from tidegate.model.message import Kept as KeptPart
-from tidegate.model.request import Surface
+from tidegate.model.request import Passed, Surface
 from tidegate.providers.catalog import usage_rules
 from tidegate.services.outbound import Outbound
 
@@ -35,6 +35,10 @@ _REPLY_HEADERS = frozenset(
     }
 )
 _REPLY_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+_PASSED_HEADERS = frozenset(
+    {"content-length", "content-disposition", "content-language", "etag", "last-modified", "cache-control"}
+)
+"""What a passed-through reply keeps besides: it may be a file."""
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 MAX_REPLY_HEADER = 4096
 MAX_PATHS = 16
@@ -56,15 +60,23 @@ class Prepared(NamedTuple):
     edits: tuple[str, ...]
     bridge: Bridge
     injects_usage: bool = False
+    method: str = "POST"
 
 
-def prepared(plan: Plan, outbound: Outbound, restored: Mapping[str, Sequence[KeptPart]]) -> Prepared:
-    """What one deployment is sent. Raises Unsupported for what its dialect cannot express (trap V3)."""
+def prepared(
+    plan: Plan, outbound: Outbound, restored: Mapping[str, Sequence[KeptPart]], limit: int | None = None
+) -> Prepared:
+    """What one deployment is sent, with our `limit` on its answer in tokens where there is one.
+
+    Raises Unsupported for what its dialect cannot express (trap V3).
+    """
+    if plan.call.passed is not None:
+        return passed_on(plan, outbound, plan.call.passed)
     asked = plan.facts.surface
     surface = outbound.through[asked]
     url, headers = request_url(plan, outbound, surface), request_headers(plan, outbound)
     if surface == asked:
-        body, edits = request_body(plan, outbound)
+        body, edits = request_body(plan, outbound, limit)
         return Prepared(url, headers, body, edits, Straight(surface), injects_usage(plan, outbound))
     written, bridge = translated(
         plan.asked.body,
@@ -78,16 +90,31 @@ def prepared(plan: Plan, outbound: Outbound, restored: Mapping[str, Sequence[Kep
         drop_unsupported=(b"tidegate-drop-unsupported", b"true") in plan.call.headers,
         restored=restored,
         earlier=plan.earlier,
+        max_output=limit,
     )
     edits = (
         f"request.dialect.{surface}",
+        *((f"request.{outbound.limit_fields[surface]}",) if limit is not None else ()),
         *(f"request.dropped.{path}" for path in written.dropped[:MAX_PATHS]),
         *(f"request.adapted.{path}" for path in written.adapted[:MAX_PATHS]),
     )
     return Prepared(url, headers, written.body, edits, bridge)
 
 
-def request_body(plan: Plan, outbound: Outbound) -> tuple[bytes, tuple[str, ...]]:
+def passed_on(plan: Plan, outbound: Outbound, passed: Passed) -> Prepared:
+    """What a passed-through call sends: its own bytes, and of its headers what request_headers lets go on."""
+    headers = request_headers(plan, outbound)
+    sent = dict(plan.call.headers)
+    headers["accept"] = sent.get(b"accept", b"*/*").decode("latin-1")
+    del headers["content-type"]
+    if passed.content_type:
+        headers["content-type"] = passed.content_type
+    return Prepared(
+        outbound.urls["pass"], headers, plan.call.body, (), Straight("pass"), method=passed.method
+    )
+
+
+def request_body(plan: Plan, outbound: Outbound, limit: int | None = None) -> tuple[bytes, tuple[str, ...]]:
     """The body for one deployment of the same dialect, and the names of the edits that were made to it."""
     edits: dict[str, bytes | None] = {}
     names: list[str] = []
@@ -95,6 +122,10 @@ def request_body(plan: Plan, outbound: Outbound) -> tuple[bytes, tuple[str, ...]
     if plan.facts.model and plan.facts.model != model:
         edits["model"] = msgspec.json.encode(model)
         names.append("request.model")
+    if limit is not None:
+        field = outbound.limit_fields[plan.facts.surface]
+        edits[field] = str(limit).encode()
+        names.append(f"request.{field}")
     if injects_usage(plan, outbound):
         edits["stream_options"] = _with_usage(plan)
         names.append("request.stream_options.include_usage")
@@ -157,6 +188,16 @@ def reply_headers(upstream: Mapping[str, str], request_id: str, limits: Headers)
         headers += [(b"x-request-id", ident), (b"request-id", ident)]
     headers += limits
     return headers
+
+
+def passed_headers(upstream: Mapping[str, str], request_id: str, limits: Headers) -> Headers:
+    """The headers of a passed-through reply: those of any, and what describes a file."""
+    own = [
+        (name.encode(), value[:MAX_REPLY_HEADER].encode("latin-1", "replace"))
+        for name, value in upstream.items()
+        if name in _PASSED_HEADERS
+    ]
+    return [*reply_headers(upstream, request_id, limits), *own]
 
 
 @lru_cache(maxsize=1024)

@@ -6,14 +6,16 @@ from typing import Literal, NamedTuple
 from tidegate.exchange.bridge import response_id
 from tidegate.exchange.call import Client, Headers
 from tidegate.exchange.forward import Prepared
+from tidegate.exchange.funding import Funded
 from tidegate.exchange.plan import Plan
 from tidegate.model.errors import TidegateError
 from tidegate.model.message import Message
 from tidegate.model.provider import ErrorClass
-from tidegate.model.record import AttemptStatus, Decision, Hold, Outcome
+from tidegate.model.record import AttemptStatus, Decision, Hold, Outcome, Settled
 from tidegate.model.reply import ReplyFacts
 from tidegate.model.usage import Usage
 from tidegate.policy.breaker import verdict_of
+from tidegate.policy.budget_words import remaining_header
 from tidegate.policy.resilience import Failure, Phase
 from tidegate.policy.settle import Ended
 from tidegate.services.conversations import Conversations, Remembered
@@ -24,6 +26,7 @@ from tidegate.services.limiter import Admitted
 from tidegate.services.outbound import Outbound
 
 _NO_HEADERS: Headers = []
+_DEGRADED = (b"tidegate-degraded", b"model")
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class Flight:
     """
 
     outbound: Outbound
-    hold: Hold
+    funded: Funded
     prepared: Prepared
     visit: Visit
     n: int = 0
@@ -50,6 +53,12 @@ class Flight:
     first_byte_us: int | None = None
     first_event_us: int | None = None
     edits: tuple[str, ...] = ()
+    settled: Settled | None = None
+
+    @property
+    def hold(self) -> Hold:
+        """What it may cost, as its record says."""
+        return self.funded.hold
 
     def ended(self, now_us: int, *, otherwise: AttemptStatus) -> Ended:
         """The facts to settle by; `otherwise` is the status of a call that something else cut short."""
@@ -70,7 +79,9 @@ class Flight:
 
     def leave(self, now_us: int) -> None:
         """Tell what is known of the deployment how the call ended; a repeat says nothing."""
-        if self.failure is not None:
+        if self.prepared.bridge.surface == "pass":  # a path of the client's choice says nothing of a model
+            self.visit.end("neutral", now_us)
+        elif self.failure is not None:
             self.visit.end(verdict_of(self.failure), now_us)
         elif self.status == "ok":
             self.visit.end("ok", now_us)
@@ -128,11 +139,17 @@ class Journey:
     decisions: list[Decision] = field(default_factory=list)
     ttft_us: int | None = None
     bytes_out: int = 0
-    limits: Headers = field(init=False)
 
-    def __post_init__(self) -> None:
-        """The state of the limits that the call was let in by, as headers."""
-        self.limits = _NO_HEADERS if self.admitted is None else self.admitted.headers
+    @property
+    def headers(self) -> Headers:
+        """Our own headers of its reply: the limits and the budgets that it was let in by, and how."""
+        headers = _NO_HEADERS if self.admitted is None else self.admitted.headers
+        taken = self.flight.funded.taken
+        if taken.shares:
+            held = zip(taken.standings, (share.amount for share in taken.shares), strict=True)
+            left = remaining_header(held, now_us=self.ledger.clock.wall_us())
+            headers = [*headers, (b"tidegate-budget-remaining", left)]
+        return [*headers, _DEGRADED] if self.plan.degraded else headers
 
     def elapsed_us(self) -> int:
         """Microseconds since the request arrived."""

@@ -50,5 +50,5 @@ async def send_text(journey: Journey, text: str) -> None:
     journey.outcome, journey.error_code, journey.http = "failed", journey.flight.error_code, 200
     journey.edits.append(EDIT)
     await journey.entry.synced()
-    await journey.client.reply(200, [*headers, *journey.limits], body)
+    await journey.client.reply(200, [*headers, *journey.headers], body)
     journey.bytes_out = len(body)

@@ -6,6 +6,7 @@ from hashlib import blake2b
 import msgspec
 
 from tidegate.exchange.call import Call, Headers
+from tidegate.exchange.passing import Prices, route
 from tidegate.model.errors import (
     BadRequest,
     ModelNotFound,
@@ -16,7 +17,7 @@ from tidegate.model.errors import (
 )
 from tidegate.model.message import Message
 from tidegate.model.record import Decision, Hold, Measured, Who
-from tidegate.model.request import RequestFacts
+from tidegate.model.request import Passed, RequestFacts
 from tidegate.policy.attribute import attribute, header_values
 from tidegate.policy.estimate import Estimate, corrected, estimated
 from tidegate.policy.fingerprint import exact, prefixes
@@ -29,6 +30,7 @@ from tidegate.services.state import State
 from tidegate.services.tokens import Calibrations
 from tidegate.wire.body import Body
 from tidegate.wire.codec import Codec
+from tidegate.wire.passthrough.request import body_of
 
 NO_OUTPUT = frozenset({"embeddings", "count_tokens"})
 DEFAULT_MODEL = "default"
@@ -36,8 +38,6 @@ DEFAULT_MODEL = "default"
 MAX_TIMEOUT_S = 86_400
 _NONE: tuple[Decision, ...] = ()
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
-ASSUMED_OUTPUT_TOKENS = 4096
-"""Held for the output of a call that sets no limit, until limits are learned."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +57,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `raw_tokens` is the estimate of its prompt before any correction, `max_output_total` the output tokens to
     hold for: the client's limit, or an assumed one, times the answers asked for. `timeout_s` is the client's
-    own limit for the whole call, in seconds since it arrived. `earlier` are the turns that the client goes on
-    from without sending them, `earlier_tokens` what the provider counted for these (trap K10).
+    own limit for the whole call, in seconds since it arrived. `prices` tell its cost; `is_free`: it has
+    none, and no budget is asked. `degraded`: a budget sends it to a model cheaper than the client's.
+    `earlier` are the turns that the client goes on from without sending them, `earlier_tokens` what the
+    provider counted for these (trap K10).
     """
 
     asked: Asked
@@ -71,7 +73,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     raw_tokens: int
     max_output_total: int
     decisions: tuple[Decision, ...]
+    prices: Prices
+    is_free: bool = False
     timeout_s: float | None = None
+    degraded: bool = False
     earlier: tuple[Message, ...] = ()
     earlier_tokens: int = 0
 
@@ -96,7 +101,7 @@ class Planner:
 
     def read(self, call: Call, codec: Codec) -> Asked:
         """Read one request. Raises BadRequest and its kinds, naming the field."""
-        body = Body.parse(call.body)
+        body = Body.parse(call.body) if call.passed is None else body_of(call.body, call.passed)
         facts = codec.read_request(body)
         tenant_key = self._pseudonyms.tenant_key(call.key.tenant)
         hashed = prefixes(tenant_key, facts.prompt)
@@ -116,10 +121,19 @@ class Planner:
             call=call, codec=codec, body=body, facts=facts, who=who, prefixes=hashed, fingerprint=print_
         )
 
-    def plan(self, asked: Asked, state: State) -> Plan:
-        """Decide one call. Raises the TidegateError that refuses it."""
+    def plan(self, asked: Asked, state: State, *, instead: str = "") -> Plan:
+        """Decide one call, with the operator's model `instead` of the client's where there is one.
+
+        Raises the TidegateError that refuses it.
+        """
         facts, call = asked.facts, asked.call
-        outbounds, balanced = usable(state, call, facts.model), _NONE
+        if call.passed is not None:
+            return self._passing(asked, call.passed, state)
+        balanced = _NONE
+        if instead:  # the operator chose it, so the key need not list it
+            outbounds = state.ready(instead, call.surface, None, call.key.region)
+        else:
+            outbounds = usable(state, call, facts.model)
         before = self._before(facts, call, state) if facts.previous_id else None
         if facts.previous_id:
             outbounds = going_on(outbounds, facts, before)
@@ -129,12 +143,7 @@ class Planner:
         if resort is not None and resort.model and not facts.previous_id:
             outbounds += _behind(outbounds, state, call, resort.model)
         target = outbounds[0].deployment.model
-        estimate = estimated(
-            facts.parts,
-            self._calibrations.of_input(target),
-            messages=facts.message_count,
-            images=facts.image_count,
-        )
+        estimate = self._estimate(facts, target)
         key = self._pseudonyms.tenant_key(call.key.tenant)
         return Plan(
             asked=asked,
@@ -145,11 +154,44 @@ class Planner:
             outbounds=outbounds,
             measured=_measured(asked, estimate, key, target),
             raw_tokens=estimate.raw,
-            max_output_total=_output_total(facts),
-            decisions=(_route(facts.model, outbounds), *balanced),
+            max_output_total=_output_total(facts, state.default_output_tokens),
+            decisions=(_route(instead or facts.model, outbounds), *balanced),
+            prices=state.prices,
+            is_free=facts.surface == "count_tokens",
             timeout_s=timeout_of(call.headers),
             earlier=(before.messages or ()) if before else (),
             earlier_tokens=before.tokens if before else 0,
+        )
+
+    def _passing(self, asked: Asked, passed: Passed, state: State) -> Plan:
+        """Decide a passed-through call: one deployment, to which its bytes go on as they are."""
+        facts, call = asked.facts, asked.call
+        found = route(state, call, passed, facts)
+        target = found.outbound.deployment.model
+        estimate = self._estimate(facts, target)
+        return Plan(
+            asked=asked,
+            call=call,
+            codec=asked.codec,
+            facts=facts,
+            state=state,
+            outbounds=(found.outbound,),
+            measured=_measured(asked, estimate, self._pseudonyms.tenant_key(call.key.tenant), target),
+            raw_tokens=estimate.raw,
+            max_output_total=found.output_tokens,
+            decisions=(_route(f"{passed.place} {facts.model}".strip(), (found.outbound,)),),
+            prices=found.prices,
+            is_free=found.is_free,
+            timeout_s=timeout_of(call.headers),
+        )
+
+    def _estimate(self, facts: RequestFacts, model: str) -> Estimate:
+        """How many tokens a prompt probably has for a model."""
+        return estimated(
+            facts.parts,
+            self._calibrations.of_input(model),
+            messages=facts.message_count,
+            images=facts.image_count,
         )
 
     def _before(self, facts: RequestFacts, call: Call, state: State) -> Remembered | None:
@@ -158,19 +200,19 @@ class Planner:
             call.key.tenant, facts.previous_id, now_us=call.at_us, keep_s=state.keep_responses_s
         )
 
-    def hold(self, plan: Plan, outbound: Outbound) -> Hold:
+    def hold(self, plan: Plan, outbound: Outbound, output_tokens: int) -> Hold:
         """What a call to this deployment may cost. Raises PriceUnknown where the policy refuses (M4)."""
         model = outbound.deployment.model
         calibration = self._calibrations.of_input(model)
         input_tokens = corrected(plan.raw_tokens, calibration) + plan.earlier_tokens
-        output_tokens = plan.max_output_total
-        amount = plan.state.prices.hold(
+        amount = plan.prices.hold(
             outbound.deployment, plan.call.at_us, input_tokens, output_tokens, plan.facts.service_tier
         )
-        if amount is None and plan.facts.surface != "count_tokens" and plan.state.refuse_unpriced:
+        if amount is None and not plan.is_free and _refuses_unpriced(plan):
+            setting = "policy.unpriced" if plan.call.passed is None else "policy.pass_through"
             raise PriceUnknown(
                 f"No price is known for {outbound.provider.name}/{model}. Add it under [[prices.override]], "
-                'or let unpriced calls through with policy.unpriced = "flag".',
+                f'or let unpriced calls through with {setting} = "flag".',
                 param="model",
             )
         return Hold(
@@ -182,6 +224,12 @@ class Planner:
             price_id=amount.price_id if amount else "",
             calibration=calibration.label,
         )
+
+
+def _refuses_unpriced(plan: Plan) -> bool:
+    """Whether the policy refuses a call that has no price."""
+    state = plan.state
+    return state.refuse_unpriced if plan.call.passed is None else state.passing != "flag"
 
 
 def usable(state: State, call: Call, model: str) -> tuple[Outbound, ...]:
@@ -264,10 +312,10 @@ def _conversation(asked: Asked) -> str:
     return blake2b(begun, digest_size=16).hexdigest() if asked.facts.first_user else ""
 
 
-def _output_total(facts: RequestFacts) -> int:
+def _output_total(facts: RequestFacts, assumed: int) -> int:
     if facts.surface in NO_OUTPUT:
         return 0
-    return (facts.max_output or ASSUMED_OUTPUT_TOKENS) * facts.n
+    return (facts.max_output or assumed) * facts.n
 
 
 def _measured(asked: Asked, estimate: Estimate, key: bytes, model: str) -> Measured:

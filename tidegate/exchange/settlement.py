@@ -3,7 +3,9 @@
 import asyncio
 from types import TracebackType
 
+from tidegate.exchange.funding import Funding
 from tidegate.exchange.journey import Journey
+from tidegate.model.errors import UpstreamTruncated
 from tidegate.model.record import AttemptStatus, End, Outcome, Settled
 from tidegate.model.usage import Usage
 from tidegate.policy.estimate import raw_tokens
@@ -16,27 +18,31 @@ MAX_DRIFTS = 1024
 class Settlement:
     """Prices what a call consumed and learns from what was billed."""
 
-    def __init__(self, calibrations: Calibrations) -> None:
+    def __init__(self, calibrations: Calibrations, funding: Funding) -> None:
         self._calibrations = calibrations
+        self._funding = funding
         self._drifts: set[tuple[str, str]] = set()
 
     def attempt(self, journey: Journey, *, otherwise: AttemptStatus) -> Settled:
-        """Settle the journey's present upstream call. Pure arithmetic: never awaits."""
+        """Settle the journey's present upstream call, once. Pure arithmetic: never awaits."""
         flight, plan = journey.flight, journey.plan
+        if flight.settled is not None:
+            return flight.settled
         deployment = flight.outbound.deployment
 
         def price(usage: Usage, served: str, tier: str) -> Priced:
-            return plan.state.prices.cost(
+            return plan.prices.cost(
                 deployment, usage, served=served, at_us=plan.call.at_us, tier=tier or plan.facts.service_tier
             )
 
         ended = flight.ended(journey.elapsed_us(), otherwise=otherwise)
         settled = settle(ended, flight.hold, self._calibrations.of_output(deployment.model), price)
-        if settled.usage_source == "provider":
+        if settled.usage_source == "provider" and plan.call.passed is None:  # JSON is no text to learn from
             self._learn(journey, settled)
         if "model_drift" in settled.flags:
             self._note_drift(journey, settled)
-        return settled
+        flight.settled = self._funding.settle(plan, flight.outbound, flight.funded, settled)
+        return flight.settled
 
     def closes(self, journey: Journey) -> "_Closing":
         """A context whose exit closes the journey's record, on every way out."""
@@ -100,7 +106,7 @@ class _Closing:
                 error_code=journey.error_code,
                 edits=(*flight.edits, *dict.fromkeys(edits)) if edits else flight.edits,
                 ttft_us=journey.ttft_us,
-                duration_us=settled.ended_us,
+                duration_us=max(settled.ended_us, journey.elapsed_us()),
                 bytes_out=journey.bytes_out,
                 decisions=tuple(journey.decisions),
             )
@@ -111,6 +117,8 @@ def _how(journey: Journey, error: BaseException | None) -> tuple[Outcome, Attemp
     """How a call ended: for its client, and for its upstream call where nothing ended that before."""
     if error is None:
         return "cancelled" if journey.left else journey.outcome or "failed", "error"
+    if isinstance(error, UpstreamTruncated):
+        return "truncated", "truncated"
     if isinstance(error, asyncio.CancelledError):
         if journey.delivered and journey.outcome is not None:
             return journey.outcome, "error"

@@ -58,7 +58,7 @@ async def stream(journey: Journey, reply: Reply, timing: Timing) -> Shortfall | 
         return shortfall
     await journey.entry.synced()
     journey.http = reply.status
-    await journey.client.start(reply.status, reply_headers(reply.headers, plan.call.id, journey.limits))
+    await journey.client.start(reply.status, reply_headers(reply.headers, plan.call.id, journey.headers))
     lane = Lane(journey.client, plan.codec.keep_alive, timing.keep_alive_s, journey.ledger.clock)
     try:
         await flow.run(lane, timing)
@@ -247,7 +247,7 @@ class _Flow:
         )
         flight.status, flight.error_class = "error", kind
         flight.error_code = (error.code or error.type or "error_in_stream")[:64]
-        headers = reply_headers(self._reply.headers, journey.plan.call.id, journey.limits)
+        headers = reply_headers(self._reply.headers, journey.plan.call.id, journey.headers)
         answer = Answer(self._reply.status, headers, self._held)
         return Shortfall(kind, UpstreamTruncated("The provider answered with an error."), answer)
 

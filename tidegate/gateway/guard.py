@@ -23,6 +23,7 @@ from tidegate.model.errors import (
     RequestTimeout,
     TidegateError,
     Unavailable,
+    UpgradeRefused,
     UriTooLong,
 )
 
@@ -165,7 +166,10 @@ class Guarded(Connection):
                     "Tidegate is given more calls than it can carry; try again", retry_after_s=1
                 )
             if parser.should_upgrade():
-                raise BadRequest("No protocol upgrades here; make the client use plain HTTP/1.1")
+                raise UpgradeRefused(
+                    "No protocol upgrades here, nor WebSockets: what goes over them cannot be metered; "
+                    "make the client use plain HTTP/1.1"
+                )
             if b"#" in self.url:
                 raise BadRequest("The target holds a fragment; leave out everything from `#`")
             raw_path, _, query = self.url.partition(b"?")

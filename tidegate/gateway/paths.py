@@ -1,8 +1,10 @@
 """Which path is which surface: one table, with the spellings that clients really use (trap K12)."""
 
 from typing import Literal
+from urllib.parse import quote
 
-from tidegate.model.request import Dialect, Surface
+from tidegate.model.errors import BadRequest, MethodNotAllowed, NotFound
+from tidegate.model.request import Dialect, Passed, Surface
 
 Page = Literal["models", "model", "health", "ready", "hello", "key"]
 """Routes that call no provider."""
@@ -31,6 +33,9 @@ PAGES: dict[str, Page] = {
     "/v1beta/models": "models",
     **{root + "/models": "models" for root in _ROOTS},
 }
+PASSING = "/pass/"
+PASSED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 MODEL_PREFIXES = tuple(f"{path}/" for path, page in PAGES.items() if page == "models")
 
 
@@ -43,6 +48,28 @@ def page_of(path: str) -> tuple[Page, str] | None:
         if path.startswith(prefix) and len(path) > len(prefix):
             return "model", path[len(prefix) :]
     return None
+
+
+def passed_of(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Passed:
+    """Where a path under PASSING leads. `path` is decoded: it holds no dot segment and no percent sign.
+
+    Raises MethodNotAllowed, NotFound for a path that names no provider, BadRequest for an empty segment.
+    """
+    if method not in PASSED_METHODS:
+        raise MethodNotAllowed(f"{PASSING}... takes {', '.join(PASSED_METHODS)}, not {method}.")
+    place, slash, rest = path[len(PASSING) :].partition("/")
+    if not (place and slash):
+        raise NotFound("The path is /pass/<deployment or provider>/<the provider's own path>.")
+    if "//" in path:
+        raise BadRequest("The path holds an empty segment")
+    kind = next((value for name, value in headers if name == b"content-type"), b"")
+    return Passed(
+        method=method,
+        place=place,
+        path="/" + quote(rest, safe=_PATH_CHARACTERS),
+        content_type=kind.decode("latin-1"),
+        dialect=dialect_of(path, headers),
+    )
 
 
 def suggestion(path: str) -> str:

@@ -15,7 +15,7 @@ from tidegate.model.errors import MethodNotAllowed, ModelNotFound, NotFound, Tid
 from tidegate.model.identity import Key
 from tidegate.model.ids import uuid7
 from tidegate.model.record import Who
-from tidegate.model.request import Surface
+from tidegate.model.request import Passed, Surface
 from tidegate.services.ledger import Ledger
 from tidegate.services.pseudonyms import who_of
 from tidegate.services.state import Current, State
@@ -24,6 +24,8 @@ from tidegate.wire.registry import CODECS, error_codec
 
 Scope = Mapping[str, Any]
 
+_KEY_IN_QUERY = ("/v1beta/", paths.PASSING)
+"""Paths whose clients may send their key as `?key=`, as Gemini's do."""
 _LOGIN_STATUSES = (400, 401, 403, 429)
 _JSON = (b"content-type", b"application/json")
 
@@ -53,12 +55,17 @@ class Application:
         surface = paths.SURFACES.get(path)
         key: Key | None = None
         try:
+            passed: Passed | None = None
             if surface is None:
-                await self._page(scope, path, client)
-                return
+                if not path.startswith(paths.PASSING):
+                    await self._page(scope, path, client)
+                    return
+                surface = "pass"
             clock = self._ledger.clock
             started_s, at_us = clock.mono_s(), clock.wall_us()
-            if scope["method"] != "POST":
+            if surface == "pass":
+                passed = paths.passed_of(scope["method"], path, scope["headers"])
+            elif scope["method"] != "POST":
                 raise MethodNotAllowed(f"{path} takes POST, not {scope['method']}.")
             key = self._key(scope, at_us)
             body = await client.body()
@@ -75,6 +82,7 @@ class Application:
             body=body,
             at_us=at_us,
             started_s=started_s,
+            passed=passed,
         )
         await self._exchange.run(call, client)
 
@@ -114,7 +122,7 @@ class Application:
     def _key(self, scope: Scope, now_us: int) -> Key:
         keyring = self._state().keyring
         found = credentials(scope["headers"])
-        if scope["query_string"] and scope["path"].startswith("/v1beta/"):
+        if scope["query_string"] and scope["path"].startswith(_KEY_IN_QUERY):
             found += query_credentials(scope["query_string"])
         address = scope["client"][0] if scope["client"] else ""
         return self._authenticator.key_of(keyring, found, address, now_us)
@@ -132,7 +140,9 @@ class Application:
         ident = self._new_id()
         if surface is not None or error.status in _LOGIN_STATUSES:
             self._ledger.refuse(error, request_id=ident, surface=surface, who=who)
-        codec = CODECS[surface] if surface else error_codec(paths.dialect_of(path, headers))
+        codec = (
+            CODECS[surface] if surface and surface != "pass" else error_codec(paths.dialect_of(path, headers))
+        )
         await send_refusal(client, codec, error, ident)
 
     def render(self, error: TidegateError, path: str, headers: Headers) -> tuple[int, Headers, bytes]:

@@ -16,13 +16,15 @@ class TidegateError(Exception):
     `status` is the HTTP status a client gets. `code` is stable and machine-readable. `kind` is the OpenAI
     error type; Anthropic's follows from the status. `param` is the path of the field at fault, where one is.
     `retryable` becomes `x-should-retry` (trap K1). `retry_after_s` is set only where waiting helps. `headers`
-    are further fields of the reply, such as the state of a limit.
+    are further fields of the reply, such as the state of a limit. Where `tells`, clients are given the
+    `facts`; else these are for logs and commands alone.
     """
 
     status = 500
     code = "internal_error"
     kind = "server_error"
     retryable = False
+    tells = False
     headers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(
@@ -72,6 +74,12 @@ class PreviousResponseNotFound(BadRequest):
     code = "previous_response_not_found"
 
 
+class UpgradeRefused(BadRequest):
+    """The client wants another protocol on this connection, such as a WebSocket: nothing on it is metered."""
+
+    code = "upgrade_refused"
+
+
 class Unsupported(BadRequest):
     """The request asks for something this route or target cannot express; named by path."""
 
@@ -98,12 +106,19 @@ class PriceUnknown(TidegateError):
     kind = "billing_error"
 
 
+class UsageUnknown(PriceUnknown):
+    """What a passed-through call uses cannot be known, and the policy refuses such calls (trap M10)."""
+
+    code = "usage_unknown"
+
+
 class BudgetExceeded(TidegateError):
     """A hold would pass a limit."""
 
     status = 402
     code = "budget_exceeded"
     kind = "billing_error"
+    tells = True
 
 
 class Forbidden(TidegateError):
@@ -118,6 +133,12 @@ class ModelNotAllowed(Forbidden):
     """The key is limited to other models."""
 
     code = "model_not_allowed"
+
+
+class AccountShared(Forbidden):
+    """A provider keeps something for a whole account, which several tenants would share."""
+
+    code = "account_shared"
 
 
 class NotFound(TidegateError):
@@ -216,6 +237,14 @@ class UnsupportedTransfer(TidegateError):
 
     status = 501
     code = "unsupported_transfer_encoding"
+    kind = "invalid_request_error"
+
+
+class SpendsLater(TidegateError):
+    """The call starts work that is billed after its reply, which no budget could hold for (trap M10)."""
+
+    status = 501
+    code = "spends_later"
     kind = "invalid_request_error"
 
 

@@ -13,6 +13,9 @@ import msgspec
 NANO = 1_000_000_000
 """Nano-units in one unit of a currency."""
 
+REFERENCE = "European Central Bank, euro reference rate"
+"""The source of an imported rate; an operator's own rate of the same day goes before it."""
+
 _DECIMAL = re.compile(r"(\d{1,30})(?:\.(\d{0,30}))?(?:[eE]([+-]?\d{1,2}))?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 

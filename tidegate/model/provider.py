@@ -154,6 +154,19 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     checked: str = ""
 
 
+class PassThrough(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of a provider's paths that are no surface here.
+
+    `below` is the end of its base URL that its own paths begin with, or stand beside: it is taken off before
+    a path is added. `free` are paths that cost nothing and keep nothing, `keeps` such that cost nothing and
+    keep something for the whole account; each covers what is below it, and none is priced.
+    """
+
+    below: str = ""
+    free: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider. `paths` maps the surfaces it speaks to the path after the base URL.
 
@@ -199,6 +212,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     errors: tuple[ErrorRule, ...] = ()
     limits: tuple[LimitHeader, ...] = ()
     translation: Translation = Translation()
+    pass_through: PassThrough = PassThrough()
     models: tuple[ModelRow, ...] = ()
     source: str
     checked: str

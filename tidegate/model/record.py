@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from tidegate.model.budget import Share
 from tidegate.model.identity import AttributeSource
 from tidegate.model.provider import ErrorClass, Target
 from tidegate.model.request import Surface
@@ -47,11 +48,16 @@ class Who(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
 
 
+LimitSource = Literal["client", "provider", "learned", "default", "budget", "none"]
+"""Whose limit on an answer's length was sent: the client's, one learned from the answers before, the policy's
+default, one lowered to what a budget had room for, or none of ours."""
+
+
 class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one attempt may cost: tokens by estimate, and money at `price_id`; None where unpriced.
 
     `input_nano` is the input's share of `amount_nano`, so that an interrupted call can be estimated from
-    this record alone.
+    this record alone. `shares` is what it takes of budgets' accounts.
     """
 
     input_tokens: int
@@ -61,6 +67,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str = "USD"
     price_id: str = ""
     calibration: str = ""
+    shares: tuple[Share, ...] = ()
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,7 +105,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `sent`: `no` when no complete request can have reached the provider. `flags` name what a reader must
     know (`maybe_billed`, `estimated`, `unpriced`, `model_drift`, `cost_drift`, `cache_price_missing`, ...).
     `started_us`, `first_byte_us`, `first_event_us` and `ended_us` count from the request's `Begin.at`.
-    `output_bytes` are bytes of generated text, from which an estimate was made where one was.
+    `output_bytes` are bytes of generated text, from which an estimate was made where one was. `charges` is
+    what each account that the attempt was held against was charged, in place of its `Hold.shares`.
     """
 
     status: AttemptStatus
@@ -129,6 +137,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_event_us: int | None = None
     ended_us: int = 0
     flags: tuple[str, ...] = ()
+    charges: tuple[Share, ...] = ()
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="begin"):
@@ -147,7 +156,7 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     stream: bool = False
     max_output: int | None = None
     limit_sent: int | None = None
-    limit_source: Literal["client", "provider", "none"] = "none"
+    limit_source: LimitSource = "none"
     service_tier: str = ""
     decisions: tuple[Decision, ...] = ()
 
@@ -303,7 +312,40 @@ class RateSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     source: str
 
 
-ControlRecord = KeyCreated | KeyRevoked | FeatureNamed | PriceListed | RateSet | Note
+class BudgetRaised(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="budget_raised"
+):
+    """One window of a budget's account was given more, or less where `amount` is negative, for a reason."""
+
+    seq: int
+    at: int
+    by: str
+    account: str
+    window_us: int
+    amount: int
+    reason: str
+
+
+class RatesImported(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="rates_imported"
+):
+    """Reference rates were imported: one unit of `base` is `rate` units of `quote` from a day on.
+
+    `rates` are `[quote, day, rate]`, days as `2026-11-02`, oldest first. Many fit one record; the id of each
+    is that of `model.money.Fx`.
+    """
+
+    seq: int
+    at: int
+    by: str
+    base: str
+    source: str
+    rates: tuple[tuple[str, str, str], ...]
+
+
+ControlRecord = (
+    KeyCreated | KeyRevoked | FeatureNamed | PriceListed | RateSet | RatesImported | BudgetRaised | Note
+)
 
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode

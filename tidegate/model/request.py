@@ -7,8 +7,8 @@ import msgspec
 Dialect = Literal["openai", "anthropic"]
 """How errors and model lists are written."""
 
-Surface = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
-"""One route of one dialect; `wire/<surface>` holds its codec."""
+Surface = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens", "pass"]
+"""One route of one dialect; `wire/<surface>` holds its codec. `pass` is every other path of a provider."""
 
 DIALECT_OF: dict[Surface, Dialect] = {
     "chat": "openai",
@@ -17,7 +17,27 @@ DIALECT_OF: dict[Surface, Dialect] = {
     "responses": "openai",
     "messages": "anthropic",
     "count_tokens": "anthropic",
+    "pass": "openai",
 }
+
+
+PassThroughMode = Literal["off", "metered", "flag"]
+"""Whether other paths of a provider may be called: not at all; only where what a call costs can be known; or
+any, with an unknown cost said to be so."""
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """Which path of which provider a call is passed through to.
+
+    `place` names a deployment or a provider. `path` is the provider's own, percent-encoded, and starts with a
+    slash. `content_type` is that of the body, as sent. Refusals are worded in `dialect`.
+    """
+
+    method: str
+    place: str
+    path: str
+    content_type: str = ""
+    dialect: Dialect = "openai"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ def close_interrupted(call: OpenCall, *, at: int, seq: int) -> End:
         currency=last.hold.currency,
         cost_source="unpriced" if cost_nano is None else "estimated",
         price_id=last.hold.price_id,
+        charges=last.hold.shares,
         output_bytes=seen.output_bytes if seen else 0,
         started_us=max(0, last.at - call.begin.at),
         ended_us=known_until,

@@ -51,6 +51,12 @@ class AiohttpTransport:
         """See Transport.get."""
         return self._call("GET", url, headers, None, limits)
 
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, limits: PhaseLimits
+    ) -> "Call":
+        """See Transport.send."""
+        return self._call(method, url, headers, body, limits)
+
     async def close(self) -> None:
         """See Transport.close."""
         self._closed = True

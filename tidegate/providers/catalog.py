@@ -69,7 +69,7 @@ def output_limit_field(provider: Provider, model: str, surface: Surface) -> Outp
             return "max_output_tokens"
         case "completions" | "messages":
             return "max_tokens"
-        case "embeddings" | "count_tokens":
+        case "embeddings" | "count_tokens" | "pass":
             return None
 
 

@@ -35,7 +35,7 @@ class Framing:
     """Takes a reply's bytes, gives its head and the pieces of its body.
 
     `headers` has names in lower case; of two fields of a name the first counts. `got_bytes`: a part of the
-    reply came; those of status 1xx are none. `odd`: something followed its end.
+    reply came; those of status 1xx are none. `odd`: something followed its end. `bodiless` is set for HEAD.
     """
 
     __slots__ = (
@@ -49,6 +49,7 @@ class Framing:
         "_parser",
         "_tail",
         "_until_close",
+        "bodiless",
         "got_bytes",
         "has_head",
         "headers",
@@ -64,7 +65,7 @@ class Framing:
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
         self.unread_bytes = 0
-        self.got_bytes = self.has_head = self.whole = self.odd = False
+        self.got_bytes = self.has_head = self.whole = self.odd = self.bodiless = False
         self._held = bytearray()
         self._begun = self._ended = self._keep_alive = self._until_close = False
         self._interim = 0
@@ -196,7 +197,7 @@ class Framing:
             raise MalformedError("is framed in a way that is not accepted")
         if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
             raise MalformedError("has a content-length that is none")
-        if self.status in _NO_BODY:
+        if self.bodiless or self.status in _NO_BODY:
             self.whole = True
         elif coding is not None:
             self._parser = self._chunk_parser(head)

@@ -36,6 +36,10 @@ class DirectReply(InflatingReply):
         self.status = 0
         self.headers = _NO_HEADERS
 
+    def expect_no_body(self) -> None:
+        """Take the reply for whole with its head, whatever length that says: it answers HEAD."""
+        self._framing.bodiless = True
+
     async def head(self) -> TransportError | None:
         """Wait for the head; give what kept it from coming."""
         framing = self._framing

@@ -47,6 +47,14 @@ class DirectTransport:
             raise RuntimeError("the transport is closed")
         return Call(self, b"GET", url, headers, None, limits)
 
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, limits: PhaseLimits
+    ) -> "Call":
+        """See Transport.send."""
+        if self.closed:
+            raise RuntimeError("the transport is closed")
+        return Call(self, method.encode("ascii"), url, headers, body, limits)
+
     async def close(self) -> None:
         """See Transport.close."""
         self.closed = True
@@ -148,6 +156,8 @@ class Call:
                 return made
             connection = made
         reply = DirectReply(connection, url=self._url, limits=self._limits, deadline_s=deadline_s)
+        if self._method == b"HEAD":
+            reply.expect_no_body()
         if not connection.send(head, self._body or b"", reply):
             return words.closed_before_write(self._url)
         connection.watch(head_s)

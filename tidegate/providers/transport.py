@@ -1,4 +1,4 @@
-"""The seam to a provider: one POST or GET, its reply as bytes, and errors that say what may have happened.
+"""The seam to a provider: one request, its reply as bytes, and errors that say what may have happened.
 
 The exchange knows this module alone; `aiohttp_transport` stands behind it, tests put a script there.
 """
@@ -101,6 +101,12 @@ class Transport(Protocol):
         self, url: str, *, headers: Mapping[str, str], limits: PhaseLimits
     ) -> AbstractAsyncContextManager[Reply]:
         """GET, for probes and model lists."""
+        ...
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, limits: PhaseLimits
+    ) -> AbstractAsyncContextManager[Reply]:
+        """Make a request of any other method; the reply to HEAD has no body."""
         ...
 
     async def close(self) -> None:

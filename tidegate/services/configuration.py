@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 
 RELOADED = (
     *("deployments", "aliases", "prices", "report"),
-    *("resilience", "breaker", "limits", "spend_limits", "last_resort"),
+    *("resilience", "breaker", "limits", "spend_limits", "budgets", "last_resort", "alerts"),
     *("policy.unpriced", "policy.retention_days", "policy.keep_alive_s", "policy.keep_responses_s"),
+    *("policy.budget_wait_s", "policy.output_limits", "policy.default_output_tokens", "policy.unpriced_hold"),
+    *("policy.pass_through", "policy.pass_through_shared"),
 )
 """What a reload brings into force; an entry covers everything below it."""
 

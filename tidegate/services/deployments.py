@@ -30,6 +30,7 @@ ROUTES: dict[Surface, str] = {
     "responses": "/v1/responses",
     "messages": "/v1/messages",
     "count_tokens": "/v1/messages/count_tokens",
+    "pass": "/pass/{provider}/...",
 }
 
 _LOOK_ALIKES = str.maketrans(
@@ -105,6 +106,17 @@ class Deployments:
         if allowed is None:
             return tuple(names)
         return tuple(name for name in names if self._may_use(name, self._all_names[name], allowed))
+
+    def covers(self, deployment: Deployment, allowed: tuple[str, ...] | None) -> bool:
+        """Tell whether a key's list covers a deployment as such; an alias in it covers the alias alone."""
+        if allowed is None:
+            return True
+        entries = [entry for entry in allowed if entry not in self._aliases]
+        behind = {
+            one.name for entry in entries for one in (*self._own.get(entry, ()), *self._any.get(entry, ()))
+        }
+        full = {f"{place}/{deployment.model}" for place in (deployment.provider, deployment.name)}
+        return deployment.name in behind or not full.isdisjoint(entries)
 
     def supports(self, deployment: Deployment, surface: Surface) -> None:
         """Raise Unsupported, naming the routes that would work, for a surface the target does not speak."""

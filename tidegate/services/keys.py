@@ -37,6 +37,11 @@ class Keyring:
         self._pepper = pepper
         self._verified: dict[str, Key] = {}
 
+    @property
+    def tenants(self) -> frozenset[str]:
+        """Whose keys there are, revoked ones among them."""
+        return frozenset(key.tenant for key in self._keys.values())
+
     def verify(self, text: str, now_us: int) -> Key:
         """The key this text is. Raises Unauthenticated (invalid, revoked or expired).
 

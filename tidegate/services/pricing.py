@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tidegate.model.money import Fx
 from tidegate.model.price import PriceCard
 from tidegate.model.provider import Deployment, Provider
 from tidegate.model.usage import Usage
@@ -98,6 +99,7 @@ class Pricing:
         self._providers = providers
         self._currency = currency
         self._ready: dict[tuple[int | str, ...], Ready | None] = {}
+        self._rates: dict[tuple[int, str, str], Fx | None] = {}
         self._tiers: dict[tuple[int, str, str], tuple[int, ...]] = {}
 
     def hold(
@@ -131,6 +133,22 @@ class Pricing:
         flags = (*flags, *quote.flags, *amount.flags)
         return Priced(amount.amount_nano, amount.currency, quote.price_id, found.fx_id, flags)
 
+    def omits(self, deployment: Deployment, at_us: int, unit: str) -> bool:
+        """Whether the source of a deployment's card prices a unit that the card does not (`output_image`)."""
+        one = deployment
+        minute = at_us // MINUTE_US
+        found = self._find((minute, one.provider, one.region, one.price_factor, asked_model(one), ""), 0)
+        return found is not None and any(name.startswith(unit) for name in found.quote.card.omits)
+
+    def rate(self, base: str, quote: str, at_us: int) -> Fx | None:
+        """The exchange rate from one currency into another; None where none is known."""
+        case = (at_us // MINUTE_US, base, quote)
+        if case not in self._rates:
+            if len(self._rates) >= MAX_MEMO:
+                self._rates.clear()
+            self._rates[case] = self._book.fx(base, quote, at_us)
+        return self._rates[case]
+
     def _find(self, case: Case, input_tokens: int) -> Ready | None:
         """The quote of a call. A model with context tiers has one for each, under a key of its own."""
         tiers = self._tiers_of(case)
@@ -159,7 +177,7 @@ class Pricing:
         if isinstance(found, Unpriced):
             return None
         own = found.card.currency
-        rate = None if own == self._currency else self._book.fx(own, self._currency, at_us)
+        rate = None if own == self._currency else self.rate(own, self._currency, at_us)
         return ready(found, rate.id if rate else "")
 
     def _tiers_of(self, case: Case) -> tuple[int, ...]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.config.secret import Secret
+from tidegate.model.budget import Budget, OutputLimitsMode, Raise
 from tidegate.model.errors import ConfigError, Forbidden, Unavailable
 from tidegate.model.provider import Deployment, Provider
-from tidegate.model.request import Surface
+from tidegate.model.request import PassThroughMode, Surface
 from tidegate.policy.residency import satisfies
 from tidegate.providers.auth import headers_for, url_for
 from tidegate.providers.catalog import surfaces
@@ -27,7 +28,7 @@ class State:
     """One snapshot, worked out; a call keeps to the one that it began with.
 
     `secrets` are the providers' keys, to be scrubbed from their errors. After `keep_alive_s` of silence a
-    stream is kept alive, and its start is held no longer.
+    stream is kept alive, and its start is held no longer. `is_shared`: its keys are of several tenants.
     """
 
     version: int
@@ -43,6 +44,16 @@ class State:
     last_resort: Mapping[str, LastResort]
     keep_alive_s: float
     keep_responses_s: int
+    currency: str
+    budgets: tuple[Budget, ...]
+    raises: tuple[Raise, ...]
+    budget_wait_s: float
+    output_limits: OutputLimitsMode
+    default_output_tokens: int
+    unpriced_hold_nano: int | None
+    passing: PassThroughMode
+    passing_shared: bool
+    is_shared: bool
     _ready: dict[tuple[str, Surface, tuple[str, ...] | None, str], tuple[Outbound, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -108,12 +119,12 @@ def state_of(
     """
     deployments = Deployments(catalog, snapshot.deployments, snapshot.aliases)
     outbounds = {one.name: outbound_of(one, catalog[one.provider], env) for one in snapshot.deployments}
-    book = PriceBook.load(snapshot.prices)
+    book, keyring = PriceBook.load(snapshot.prices), Keyring(snapshot.keys, pepper)
     priced_as = {one.provider: catalog[one.provider].prices for one in snapshot.deployments}
     book.preload(provider for provider in set(priced_as.values()) if provider)
     return State(
         version=snapshot.version,
-        keyring=Keyring(snapshot.keys, pepper),
+        keyring=keyring,
         deployments=deployments,
         outbounds=outbounds,
         prices=Pricing(book, priced_as, snapshot.currency),
@@ -125,6 +136,16 @@ def state_of(
         last_resort=snapshot.last_resort,
         keep_alive_s=snapshot.keep_alive_us / SECOND_US,
         keep_responses_s=snapshot.keep_responses_s,
+        currency=snapshot.currency,
+        budgets=snapshot.budgets,
+        raises=snapshot.raises,
+        budget_wait_s=snapshot.budget_wait_us / SECOND_US,
+        output_limits=snapshot.output_limits,
+        default_output_tokens=snapshot.default_output_tokens,
+        unpriced_hold_nano=snapshot.unpriced_hold_nano,
+        passing=snapshot.passing,
+        passing_shared=snapshot.passing_shared,
+        is_shared=len(keyring.tenants) > 1,
     )
 
 

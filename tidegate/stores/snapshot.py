@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from tidegate.model.budget import Budget, OutputLimitsMode, Raise
 from tidegate.model.identity import Key
 from tidegate.model.price import PriceSection
 from tidegate.model.provider import Deployment
+from tidegate.model.request import PassThroughMode
 from tidegate.policy.balance import Mode
 from tidegate.policy.breaker import BreakerPolicy
 from tidegate.policy.rate import Limit
@@ -60,7 +62,9 @@ class LastResort(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Keys and everything of the configuration that a running gateway takes, at one moment.
 
-    `limits` are by scope (`team`), `spend_limits` by key, `last_resort` by alias. A reader ignores fields it
+    `limits` are by scope (`team`), `spend_limits` by key, `last_resort` by alias. A call waits at most
+    `budget_wait_us` for others to settle where their holds leave no room; `unpriced_hold_nano` are of
+    `currency`. A reader ignores fields it
     does not know; a field that is added has a default.
     """
 
@@ -78,6 +82,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_resort: dict[str, LastResort] = {}
     keep_alive_us: int = 10_000_000
     keep_responses_s: int = 86_400
+    budgets: tuple[Budget, ...] = ()
+    raises: tuple[Raise, ...] = ()
+    budget_wait_us: int = 5_000_000
+    output_limits: OutputLimitsMode = "learned"
+    default_output_tokens: int = 4096
+    unpriced_hold_nano: int | None = None
+    passing: PassThroughMode = "metered"
+    passing_shared: bool = False
     format: int = FORMAT
 
 

@@ -29,12 +29,12 @@ _TYPES = {
 }
 
 
-class _Details(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Details(msgspec.Struct, frozen=True):
     error_code: str | None = None
     param: str | None = None
 
 
-class _Error(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Error(msgspec.Struct, frozen=True):
     type: str = ""
     message: str = ""
     code: str | None = None
@@ -57,17 +57,18 @@ def error_type(status: int) -> str:
 
 def error_body(error: TidegateError, request_id: str) -> bytes:
     """Return the JSON body of an error reply."""
-    return _encode(
-        _Envelope(
-            error=_Error(
-                type=error_type(error.status),
-                message=error.message,
-                code=error.code,
-                details=_Details(error_code=error.code, param=error.param),
-            ),
-            request_id=request_id,
-        )
-    )
+    details: dict[str, object] = {"error_code": error.code}
+    if error.param is not None:
+        details["param"] = error.param
+    if error.tells:
+        details |= error.facts
+    words = {
+        "type": error_type(error.status),
+        "message": error.message,
+        "code": error.code,
+        "details": details,
+    }
+    return _encode({"type": "error", "error": words, "request_id": request_id})
 
 
 def error_event(error: TidegateError, request_id: str) -> bytes:

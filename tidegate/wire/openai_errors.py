@@ -18,15 +18,18 @@ MAX_WORD_CHARS = 128
 _TITLE = re.compile(r"<title>([^<]{1,300})", re.IGNORECASE)
 
 
-def error_object(error: TidegateError, request_id: str) -> dict[str, str | None]:
-    """Return the fields of OpenAI's error object, and our request id among them."""
-    return {
+def error_object(error: TidegateError, request_id: str) -> dict[str, object]:
+    """Return the fields of OpenAI's error object, and among them our request id and what else is told."""
+    fields: dict[str, object] = {
         "message": error.message,
         "type": error.kind,
         "param": error.param,
         "code": error.code,
         "request_id": request_id,
     }
+    if error.tells and error.facts:
+        fields["details"] = error.facts
+    return fields
 
 
 def error_body(error: TidegateError, request_id: str) -> bytes:

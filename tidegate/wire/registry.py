@@ -7,6 +7,7 @@ from tidegate.wire import (
     openai_completions,
     openai_embeddings,
     openai_responses,
+    passthrough,
 )
 from tidegate.wire.codec import Codec
 
@@ -17,6 +18,7 @@ CODECS: dict[Surface, Codec] = {
     "responses": openai_responses.CODEC,
     "messages": anthropic_messages.CODEC,
     "count_tokens": anthropic_messages.COUNT_CODEC,
+    "pass": passthrough.CODEC,
 }
 
 

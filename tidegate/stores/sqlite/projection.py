@@ -6,9 +6,11 @@ The halves of a call meet in their row, whichever comes first; the first of its 
 import msgspec
 
 from tidegate.model.identity import Key
+from tidegate.model.money import Fx
 from tidegate.model.record import (
     Attempt,
     Begin,
+    BudgetRaised,
     ControlRecord,
     End,
     FeatureNamed,
@@ -19,9 +21,12 @@ from tidegate.model.record import (
     PriceListed,
     Progress,
     RateSet,
+    RatesImported,
     Refused,
     RefusedMany,
+    Settled,
 )
+from tidegate.model.reference_rate import imported_rates
 from tidegate.stores.sqlite import rows
 from tidegate.stores.sqlite.rows import Place, json_text
 from tidegate.stores.sqlite.store import Row, Store
@@ -65,6 +70,13 @@ _PRICE_CARD = """INSERT INTO price_card (price_id, content, listed_at_us)
 VALUES (?, ?, ?) ON CONFLICT (price_id) DO NOTHING"""
 _FX = """INSERT INTO fx (fx_id, base, quote, rate, valid_from, source)
 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (fx_id) DO NOTHING"""
+_CHARGE = """INSERT INTO budget_charge (request_id, n, account, window_us, amount, counts_until_us)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, n, account) DO NOTHING"""
+_BUDGET_RAISE = """INSERT INTO budget_raise (boot, seq, at_us, account, window_us, amount, given_by, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (boot, seq) DO NOTHING"""
+
+_Other = RefusedMany | Note | KeyCreated | KeyRevoked | FeatureNamed | PriceListed | RateSet | BudgetRaised
+"""Records of which each is one row."""
 
 
 class Batch:
@@ -76,6 +88,7 @@ class Batch:
         self._ends: list[Row] = []
         self._starts: list[Row] = []
         self._settled: list[Row] = []
+        self._charges: list[Row] = []
         self._others: dict[str, list[Row]] = {}
 
     def add(self, record: Record, segment: int, byte_offset: int) -> None:
@@ -90,15 +103,17 @@ class Batch:
                 self._starts.append((id_, 0, *rows.start_half(record)))
             case End(id=id_):
                 self._ends.append((id_, *rows.end_half(record)))
-                self._settled.append((id_, record.n, *rows.settled_half(record.last)))
+                self._settle(id_, record.n, record.last)
             case Attempt(id=id_):
-                self._settled.append((id_, record.n - 1, *rows.settled_half(record.previous)))
+                self._settle(id_, record.n - 1, record.previous)
                 self._starts.append((id_, record.n, *rows.start_half(record)))
             case Refused(id=id_):
                 self._begins.append((id_, *rows.refused_half(record, place)))
                 self._ends.append((id_, *rows.refused_end_half(record)))
             case Progress():
                 pass
+            case RatesImported():
+                self._others.setdefault(_FX, []).extend([*map(_fx_row, imported_rates(record))])
             case _:
                 self._other(record)
 
@@ -108,12 +123,16 @@ class Batch:
         store.write(_END, self._ends)
         store.write(_START, self._starts)
         store.write(_SETTLED, self._settled)
+        store.write(_CHARGE, self._charges)
         for statement, values in self._others.items():
             store.write(statement, values)
 
-    def _other(
-        self, record: RefusedMany | Note | KeyCreated | KeyRevoked | FeatureNamed | PriceListed | RateSet
-    ) -> None:
+    def _settle(self, id_: str, n: int, settled: Settled) -> None:
+        self._settled.append((id_, n, *rows.settled_half(settled)))
+        if settled.charges:
+            self._charges += rows.charges(id_, n, settled)
+
+    def _other(self, record: _Other) -> None:
         match record:
             case RefusedMany():
                 statement = _REFUSED_MINUTE
@@ -134,7 +153,14 @@ class Batch:
             case RateSet():
                 statement, pair = _FX, (record.base, record.quote, record.rate)
                 row = (record.fx_id, *pair, record.date, record.source)
+            case BudgetRaised():
+                statement, share = _BUDGET_RAISE, (record.account, record.window_us, record.amount)
+                row = (self._boot, record.seq, record.at, *share, record.by, record.reason)
         self._others.setdefault(statement, []).append(row)
+
+
+def _fx_row(fx: Fx) -> Row:
+    return (fx.id, fx.base, fx.quote, fx.rate, fx.date.isoformat(), fx.source)
 
 
 def _key_row(record: KeyCreated) -> Row:

@@ -91,9 +91,14 @@ class ReportQueries:
             yield row[: self._width], row[self._width :]
 
 
+def columns_of(columns: Sequence[Column], attempt: str) -> list[str]:
+    """Return the tenant's column and those of a report, in SQL; `attempt` is the alias of its table."""
+    return ["r.tenant", *(_OF_REQUEST.get(column, f"{attempt}.{column}") for column in columns)]
+
+
 def _grouped(columns: Sequence[Column], attempt: str, sums: str, tenant: str | None) -> str:
     """Return the SQL over attempts (`a`), over calls with their last attempt (`la`), or of single times."""
-    keys = ["r.tenant", *(_OF_REQUEST.get(column, f"{attempt}.{column}") for column in columns)]
+    keys = columns_of(columns, attempt)
     if attempt == "a":
         source = "request r JOIN attempt a ON a.request_id = r.id"
     elif any(column in _OF_ATTEMPT for column in columns):

@@ -10,13 +10,16 @@ import msgspec
 
 from tidegate.model.provider import Target
 from tidegate.model.record import Attempt, Begin, End, Hold, Measured, Refused, Settled, Who
-from tidegate.stores.sqlite.store import Value
+from tidegate.policy.budget_windows import counts_until_us
+from tidegate.stores.sqlite.store import Row, Value
 
 Half = tuple[Value, ...]
 
 MOST_TOKENS: Final = 10**12
 MOST_NANO: Final = 10**17
 """Above these no count is believed: it is stored as unknown, with the flag `out_of_range`."""
+MOST_CHARGED: Final = 4 * 10**18
+"""What is charged to a budget is never unknown: beyond this it is as good as all there is."""
 
 WHO = (
     *("at_us", "boot", "segment", "byte_offset", "seq", "tenant", "key_id", "project", "team"),
@@ -37,7 +40,7 @@ END = (
 START = (
     *("provider", "deployment", "model", "region", "at_us", "reason", "hold_input_tokens"),
     *("hold_output_tokens", "hold_nano", "hold_input_nano", "hold_currency", "hold_price_id"),
-    "hold_calibration",
+    *("hold_calibration", "hold_shares"),
 )
 SETTLED = (
     *("status", "sent", "http", "error_class", "error_code", "input_uncached", "cache_read"),
@@ -123,6 +126,7 @@ def start_half(record: Begin | Attempt) -> Half:
         hold.currency,
         hold.price_id or None,
         hold.calibration or None,
+        json_text(hold.shares),
     )
 
 
@@ -167,6 +171,17 @@ def settled_half(settled: Settled) -> Half:
         settled.ended_us,
         json_text(flags),
     )
+
+
+def charges(request_id: str, n: int, settled: Settled) -> list[Row]:
+    """Return the rows of `budget_charge` of an attempt that is over."""
+    return [
+        (
+            *(request_id, n, share.account, share.window_us, min(share.amount, MOST_CHARGED)),
+            counts_until_us(share.account, share.window_us),
+        )
+        for share in settled.charges
+    ]
 
 
 def _who(who: Who | None, record: Begin | Refused, place: Place, body_bytes: int) -> Half:

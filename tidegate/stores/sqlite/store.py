@@ -1,7 +1,7 @@
 """One open database: its connection, its transactions, its safety settings."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +94,10 @@ class Store:
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> Iterator[Row]:
         """Yield the rows of one query."""
+        yield from self.connection.execute(sql, values)
+
+    def rows_named(self, sql: str, values: Mapping[str, Value]) -> Iterator[Row]:
+        """Yield the rows of one query whose parameters have names."""
         yield from self.connection.execute(sql, values)
 
     def write(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:

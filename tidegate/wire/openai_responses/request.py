@@ -7,6 +7,7 @@ base64 and no text.
 
 import msgspec
 
+from tidegate.model.errors import SpendsLater
 from tidegate.model.request import Parts, RequestFacts
 from tidegate.wire import fields
 from tidegate.wire.body import Body
@@ -60,11 +61,16 @@ _text = msgspec.json.Decoder(_Text)
 
 
 def read_request(body: Body) -> RequestFacts:
-    """Return the facts of a request. Raises WrongType or BadRequest, naming the field's path.
+    """Return the facts of a request. Raises WrongType, BadRequest or SpendsLater, naming the field's path.
 
     `model` may be missing where a stored `prompt` names one; it is empty then, and routing decides.
     """
     model = fields.model_of(body)
+    if body.value("background") == b"true":
+        raise SpendsLater(
+            "background: what is answered later cannot be metered yet. Leave it out, or stream.",
+            param="background",
+        )
     stream = body.get("stream", bool) or False
     max_output = fields.output_limit(body, "max_output_tokens")
     tools_raw = fields.bounded(body, "tools")

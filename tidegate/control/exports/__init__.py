@@ -1,0 +1,1 @@
+"""What providers' exports of usage and cost say, one reader per format."""
