@@ -15,7 +15,7 @@ BENCH_FLAGS =
 SOAK_FLAGS =
 PYTEST_FLAGS = -n 2
 
-.PHONY: help demo test unit check format dev bench docs faults soak lock venv clean
+.PHONY: help demo test unit check format dev bench docs faults money soak lock venv clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -e 's/:.*## /	/' | sort | while IFS='	' read -r name what; do \
@@ -50,6 +50,9 @@ bench: $(STAMP) ## measure side by side with others; takes a while
 
 faults: $(STAMP) ## what clients see of a provider's faults, the sixteen first
 	@$(BIN)/python tools/faults.py
+
+money: $(STAMP) ## caps that hold and bills that match, every figure with its arithmetic
+	@$(BIN)/python tools/money.py
 
 soak: $(STAMP) ## ten minutes of 200 streams under faults, and whether all of it held
 	@$(BIN)/python -m benchmarks.soak $(SOAK_FLAGS)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from benchmarks import bodies, chart, table
+from benchmarks import bodies, chart, holding, table
 from benchmarks.client import closed_loop
 from benchmarks.peers import PEERS, MissingPeerError, Peer, Place, cache_folder, provider
 from benchmarks.processes import allow_files
@@ -64,6 +64,7 @@ def main(*, quick: bool, peers: str, rounds: int | None, readme: bool) -> None:
         stack.enter_context(provider(place))
         running = [peer for name in names if (peer := _started(name, place, stack, results))]
         uvloop.run(_measure(running, results))
+        uvloop.run(_holds(running, results))
     _write(results, readme=readme)
 
 
@@ -99,6 +100,14 @@ async def _measure(peers: Sequence[Peer], results: Results) -> None:
         for peer in order:
             if peer.translates:
                 await _sample(results, "translated", peer, translated(peer, effort))
+
+
+async def _holds(peers: Sequence[Peer], results: Results) -> None:
+    """What budgets add to a call: in this process, so that nothing else is in it."""
+    for peer in peers:
+        if peer.name == table.OURS:
+            for body in holding.sizes():
+                await _sample(results, f"hold {body.label}", peer, holding.figures(body))
 
 
 async def _streams(peers: Sequence[Peer], results: Results) -> None:

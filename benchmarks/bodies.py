@@ -7,6 +7,7 @@ from typing import Any
 SMALL_BYTES = 1_000
 MIDDLE_BYTES = 8_500
 LARGE_BYTES = 80_000
+LARGEST_BYTES = 100_000
 TOOLS = 25
 TURNS = 30
 
@@ -53,6 +54,13 @@ def middle(model: str) -> Body:
 def large(model: str) -> Body:
     """A long conversation of an agent, with its tools."""
     return _conversation("80 kB, 25 tools", model, LARGE_BYTES, system_bytes=6_000, turns=TURNS, tools=TOOLS)
+
+
+def largest(model: str) -> Body:
+    """As long a conversation as a hold has its allotment for."""
+    return _conversation(
+        "100 kB, 25 tools", model, LARGEST_BYTES, system_bytes=6_000, turns=TURNS, tools=TOOLS
+    )
 
 
 def _conversation(

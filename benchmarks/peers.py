@@ -189,9 +189,8 @@ def _tidegate_configuration() -> str:
     )
 
 
-@contextmanager
-def litellm(place: Place) -> Iterator[Peer]:
-    """LiteLLM's proxy with one worker and a master key, without a database."""
+def litellm_program(place: Place) -> Path:
+    """LiteLLM's command, installed once."""
     folder = place.cache / "litellm-1.106.2"
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
@@ -200,6 +199,13 @@ def litellm(place: Place) -> Iterator[Peer]:
         pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", LITELLM]
         _installed(pip, place.log("pip"))
         (folder / "installed").touch()
+    return folder / "bin" / "litellm"
+
+
+@contextmanager
+def litellm(place: Place) -> Iterator[Peer]:
+    """LiteLLM's proxy with one worker and a master key, without a database."""
+    program = litellm_program(place)
     base = f"http://127.0.0.1:{PROVIDER_PORT}/v1"
     models = [
         {
@@ -213,7 +219,7 @@ def litellm(place: Place) -> Iterator[Peer]:
         json.dumps({"model_list": models, "general_settings": {"master_key": MASTER_KEY}})
     )
     options = f"--host 127.0.0.1 --port {LITELLM_PORT} --num_workers 1".split()
-    command = [str(folder / "bin" / "litellm"), "--config", str(configuration), *options]
+    command = [str(program), "--config", str(configuration), *options]
     log, env = place.log("litellm"), {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     started_s = time.monotonic()
     with running(command, log=log, env=env) as process:

@@ -8,6 +8,7 @@ from benchmarks.results import Results, machine, versions
 from benchmarks.scenarios import RATES, STREAMS, pace
 
 SMALL, LARGE = "closed 1 kB", "closed 80 kB, 25 tools"
+LARGEST = "100 kB, 25 tools"
 OURS, REFERENCE = "Tidegate", "nginx"
 RIVALS = {"LiteLLM": 45.0, "Portkey": 2.7}
 
@@ -74,6 +75,9 @@ def rows(results: Results) -> list[Row]:
         median("- translated, to one of the other dialect (us)", "translated", "translated_us"),
         median("CPU per chunk, 50 streams, the same dialect (us)", "translated", "straight_event_us"),
         median("- translated, from the other dialect (us)", "translated", "translated_event_us"),
+        median("Four budgets, added CPU per call, 1 kB, in process, p50 (us)", "hold 1 kB", "added_p50_us"),
+        median("- 100 kB with 25 tools, p50 (us)", f"hold {LARGEST}", "added_p50_us"),
+        median("- 100 kB with 25 tools, p99 (us)", f"hold {LARGEST}", "added_p99_us"),
         Row("Ready after start (s)", lambda peer: _ready(results, peer)),
         median("Resident memory, idle (MB)", "memory", "idle_mb"),
         median("- after 20,000 calls (MB)", "memory", "after_20000_mb"),
@@ -146,6 +150,7 @@ def musts(results: Results) -> list[str]:
         ("loop stall p99.9 at 200 calls/s (ms)", "at most 20", of("open 200", "stall_p999_ms"), 20),
         ("added CPU per translated call, 8.5 kB (us)", "at most 200", of("translated", "added_us"), 200),
         ("added CPU per translated chunk (us)", "at most 30", of("translated", "added_event_us"), 30),
+        ("hold, added CPU p99, 100 kB (us)", "at most 150", of(f"hold {LARGEST}", "added_p99_us"), 150),
         ("gateway ready after start (s)", "at most 1", ready.get("gateway alone"), 1),
         ("both processes ready after start (s)", "at most 1", ready.get("both"), 1),
         ("gateway resident, idle (MB)", "at most 70", of("memory", "idle_mb"), 70),

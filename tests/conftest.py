@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tidegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tidegate")
 
-SUITES = {"acceptance", "faults"}
+SUITES = {"acceptance", "faults", "money"}
 HERE = Path(__file__).parent
 
 

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "tidegate"
 LINES_OF_A_MODULE = 400
 LINES_OF_A_FUNCTION = 60
 
-APART = {"acceptance", "benchmarks", "docs", "faults", "support"}
+APART = {"acceptance", "benchmarks", "docs", "faults", "money", "support"}
 """Folders of tests that mirror no package."""
 
 _MADE = {"node_modules", "__pycache__", "dist"}

@@ -158,7 +158,7 @@ def _application(
     conversations, kept = Conversations(), KeptParts()
     planner = Planner(pseudonyms, calibrations, Features(), guards.fleet, conversations)
     funding = Funding(planner, guards.budgets, OutputLimits(), ExactTokens())
-    settlement = Settlement(calibrations, funding)
+    settlement = Settlement(calibrations, funding, ledger)
     server = settings.server
     dispatcher = Dispatcher(
         transport=transport,

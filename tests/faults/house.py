@@ -166,7 +166,7 @@ def wired(ledger: Ledger, transport: Transport, policies: Policies, counter: Cou
     planner = Planner(Pseudonyms(PEPPER), calibrations, Features(), fleet, conversations)
     budgets = Budgets(clock, on_crossed=lambda standing, permille: None)
     funding = Funding(planner, budgets, limits, counter or ExactTokens())
-    settlement = Settlement(calibrations, funding)
+    settlement = Settlement(calibrations, funding, ledger)
     dispatcher = Dispatcher(
         transport=transport,
         limits=LIMITS,

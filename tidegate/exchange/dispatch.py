@@ -251,6 +251,7 @@ class Dispatcher:
         reason = journey.flight.error_code or shortfall.error.code
         try:
             journey.entry.attempt(flight.n, previous, flight.outbound.target, flight.hold, reason)
+            self._settlement.pin(journey.plan, flight.hold.price_id)
         except BaseException:
             self.abandon(flight)
             raise

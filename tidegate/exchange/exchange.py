@@ -68,6 +68,7 @@ class Exchange:
                 admitted = self._admit(plan)
             flight = await self._dispatcher.launch(plan, self._elapsed_us(call))
             entry = self._ledger.begin(self._record(plan, flight, replayed))
+            self._settlement.pin(plan, flight.hold.price_id)
         except TidegateError as error:
             self._let_go(flight, admitted)
             self._refused(call, asked, error)

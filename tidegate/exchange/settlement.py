@@ -3,24 +3,31 @@
 import asyncio
 from types import TracebackType
 
+import msgspec
+
 from tidegate.exchange.funding import Funding
 from tidegate.exchange.journey import Journey
+from tidegate.exchange.plan import Plan
 from tidegate.model.errors import UpstreamTruncated
 from tidegate.model.record import AttemptStatus, End, Outcome, Settled
 from tidegate.model.usage import Usage
 from tidegate.policy.estimate import raw_tokens
 from tidegate.policy.settle import Priced, settle
+from tidegate.services.ledger import Ledger
 from tidegate.services.tokens import Calibrations
 
 MAX_DRIFTS = 1024
+MAX_PINNED = 16_384
 
 
 class Settlement:
     """Prices what a call consumed and learns from what was billed."""
 
-    def __init__(self, calibrations: Calibrations, funding: Funding) -> None:
+    def __init__(self, calibrations: Calibrations, funding: Funding, ledger: Ledger) -> None:
         self._calibrations = calibrations
         self._funding = funding
+        self._ledger = ledger
+        self._pinned: set[str] = set()
         self._drifts: set[tuple[str, str]] = set()
 
     def attempt(self, journey: Journey, *, otherwise: AttemptStatus) -> Settled:
@@ -41,8 +48,21 @@ class Settlement:
             self._learn(journey, settled)
         if "model_drift" in settled.flags:
             self._note_drift(journey, settled)
+        self.pin(plan, settled.price_id)
         flight.settled = self._funding.settle(plan, flight.outbound, flight.funded, settled)
         return flight.settled
+
+    def pin(self, plan: Plan, price_id: str) -> None:
+        """Record the card that an amount is by, once: of models that no configuration names, nobody else can.
+
+        Without room in the journal the card is missing where it was first used, and the amount stays right.
+        """
+        if price_id and price_id not in self._pinned and len(self._pinned) < MAX_PINNED:
+            card = plan.state.prices.card(price_id)
+            if card is not None:
+                self._pinned.add(price_id)
+                content = msgspec.json.encode(card).decode()
+                self._ledger.note("price_pinned", price_id=price_id, content=content)
 
     def closes(self, journey: Journey) -> "_Closing":
         """A context whose exit closes the journey's record, on every way out."""

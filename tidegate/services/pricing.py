@@ -99,6 +99,7 @@ class Pricing:
         self._providers = providers
         self._currency = currency
         self._ready: dict[tuple[int | str, ...], Ready | None] = {}
+        self._cards: dict[str, PriceCard] = {}
         self._rates: dict[tuple[int, str, str], Fx | None] = {}
         self._tiers: dict[tuple[int, str, str], tuple[int, ...]] = {}
 
@@ -140,6 +141,10 @@ class Pricing:
         found = self._find((minute, one.provider, one.region, one.price_factor, asked_model(one), ""), 0)
         return found is not None and any(name.startswith(unit) for name in found.quote.card.omits)
 
+    def card(self, price_id: str) -> PriceCard | None:
+        """The card of an amount that was worked out here; None for one that was not, or is forgotten."""
+        return self._cards.get(price_id)
+
     def rate(self, base: str, quote: str, at_us: int) -> Fx | None:
         """The exchange rate from one currency into another; None where none is known."""
         case = (at_us // MINUTE_US, base, quote)
@@ -176,6 +181,9 @@ class Pricing:
         )
         if isinstance(found, Unpriced):
             return None
+        if len(self._cards) >= MAX_MEMO:
+            self._cards.clear()
+        self._cards[found.price_id] = found.card
         own = found.card.currency
         rate = None if own == self._currency else self.rate(own, self._currency, at_us)
         return ready(found, rate.id if rate else "")

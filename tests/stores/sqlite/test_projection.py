@@ -185,3 +185,12 @@ def test_cards_and_rates_are_kept_by_their_id(store: Store) -> None:  # trap M12
         "1.25",
         "2026-11-01",
     )
+
+
+def test_a_card_that_a_gateway_pinned_can_be_read_and_another_note_stays_one(store: Store) -> None:
+    pinned: dict[str, str | int] = {"price_id": "p-1", "content": '{"model": "m"}'}
+    facts: tuple[dict[str, str | int], ...] = (pinned, pinned, {"price_id": "p-2"})
+    notes = [Note(seq=n, at=NOON_US, kind="price_pinned", facts=one) for n, one in enumerate(facts, 1)]
+    project(store, *notes)
+    assert [row["price_id"] for row in Columns(store, "price_card").where()] == ["p-1"]
+    assert [(row["seq"], row["kind"]) for row in Columns(store, "note").where()] == [(3, "price_pinned")]

@@ -137,6 +137,8 @@ class Batch:
             case RefusedMany():
                 statement = _REFUSED_MINUTE
                 row: Row = (self._boot, record.seq, record.minute_us, record.code, record.count)
+            case Note(kind="price_pinned", facts={"price_id": str(price_id), "content": str(content)}):
+                statement, row = _PRICE_CARD, (price_id, content, record.at)
             case Note():
                 statement, facts = _NOTE, json_text(record.facts)
                 row = (self._boot, record.seq, record.at, record.kind, record.id or None, facts)
