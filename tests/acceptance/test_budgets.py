@@ -46,6 +46,7 @@ BUDGETS = (
     + budget("each", 1, per='["customer"]', window="", every_s="3600")
     + budget("thrifty", 10, mode='"degrade"', degrade_at="0.2", degrade_to='"small"')
     + budget("roomy", 1500, "tokens")
+    + budget("exact", 1500, "tokens")
     + budget("queue", 400, "tokens")
     + budget("unpriced", "0.8", "EUR")
     + budget("counting", 1)
@@ -59,6 +60,7 @@ def config(upstream: str) -> str:
         deployment("big", "vllm", url, "big", price=PRICE)
         + deployment("small", "vllm", url, "small", price=PRICE)
         + deployment("claude", "anthropic-compatible", upstream, "claude-x", key='{ env = "K" }', price=PRICE)
+        + deployment("counted", "vllm", url, "gpt-4o", price=PRICE)
         + deployment("free", "vllm", url, "free")
         + CONFIG
         + BUDGETS
@@ -157,6 +159,13 @@ def test_an_answer_is_limited_to_what_there_is_room_for(stage: Stage, client: Cl
     assert (row["limit_sent"], row["limit_source"], row["finish"]) == (sent, "budget", "length")
     assert "cut_by_our_limit" in str(row["flags"])
     assert "request.max_tokens" in str(row["edits"])
+
+
+def test_a_prompt_is_counted_before_it_is_refused(client: Client) -> None:  # trap M13
+    here = client("exact")
+    asked: Any = [{"role": "user", "content": "the quick brown fox jumps over the lazy dog. " * 100}]
+    answer = here.chat.completions.create(model="gpt-4o", messages=asked, max_tokens=50)
+    assert answer.choices, "an estimate of 1158 tokens is held half as long again: 1737, but they are 1008"
 
 
 def test_calls_wait_for_others_to_settle(stage: Stage, client: Client) -> None:  # trap M15

@@ -106,6 +106,23 @@ def test_settling_twice_changes_nothing() -> None:
     assert house.left() == 90
 
 
+@pytest.mark.parametrize("workers", [2, 16])
+def test_workers_race_for_the_last_cent(workers: int) -> None:  # case F13
+    house = House(rule_of(limit=NANO, unit="USD"))
+    house.settle(house.held(1, NANO - NANO // 100), 1, NANO - NANO // 100)
+
+    async def one() -> bool:
+        await asyncio.sleep(0)
+        accounts = house.budgets.accounts({})
+        return isinstance(house.budgets.try_hold(accounts, Cost(1, NANO // 150, "USD")), Hold)
+
+    async def main() -> None:
+        granted = await asyncio.gather(*(one() for _ in range(workers)))
+        assert sum(granted) == 1, "two thirds of it are held, the rest is too little"
+
+    run(main)
+
+
 def test_a_bill_beyond_its_hold_is_charged_whole() -> None:
     house = House(rule_of())
     house.settle(house.held(10), 170)
@@ -139,7 +156,7 @@ def test_a_soft_budget_tells_and_lets_through(mode: Mode) -> None:
     assert isinstance(house.hold(60), Hold) is (mode == "soft")
 
 
-def test_a_window_begins_anew_and_a_hold_settles_into_its_own() -> None:  # rule 8, case F18
+def test_a_window_begins_anew_and_a_hold_settles_into_its_own() -> None:  # trap M9, rule 8, case F18
     house = House(rule_of(window=Window("day")))
     old = house.held(100)
     house.clock.at_us += 86_400 * SECOND_US
