@@ -302,11 +302,14 @@ class Programs(RuleBasedStateMachine):
             assert call.task is not None
             assert call.task.cancelled() or call.task.exception() is None
             charges = self.books.settled.get((call.ident, 0))
-            if charges and call.asked.kinds[0] == "whole" and call.client.whole and call.client.status == 200:
+            client = call.client
+            went_well = client.whole and client.status == 200 and b'"error"' not in client.body
+            if charges and call.asked.kinds[0] == "whole" and went_well:
                 told = call.asked.told
                 nano = (told.input - told.cached) * 500 + told.cached * 100 + told.output * 2_000
                 bill = {"tokens": told.input + told.output, "calls": 1, "EUR": nano}
-                assert [one.amount for one in charges] == [bill[one.account.split("|")[1]] for one in charges]
+                due = [bill[one.account.split("|")[1]] for one in charges]
+                assert [one.amount for one in charges] == due, client.body
 
     def _check_start(self, file: bytes | None) -> None:
         """A gateway that starts now knows what all before it spent, with the file and without."""
@@ -401,7 +404,8 @@ def test_no_program_passes_a_budget(record_property: Callable[[str, object], Non
             phases=(Phase.explicit, Phase.reuse, Phase.generate),  # a failure prints its steps at once
         ),
     )
-    found = [TALLY[what] for what in ("attempts", "refusals", "beyond", "crashes", "upgrades", "jumps")]
+    found = [TALLY[what] for what in ("attempts", "refusals", "beyond", "jumps")]
+    found.append(TALLY["crashes"] + TALLY["upgrades"])  # a run may leave one kind of step out altogether
     assert min(found) > 5, f"too little was tried: {TALLY}"
     record_property(
         "figure",
