@@ -1,0 +1,1 @@
+"""Whether the grounding check finds swapped facts, and leaves true ones alone."""
