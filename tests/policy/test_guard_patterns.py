@@ -147,7 +147,7 @@ def test_one_changed_digit_of_a_checksum_is_no_match(text: str, rule: str, value
 KNOWN_KEYS = [
     f"sk-{RANDOM}", f"gsk_{RANDOM}", f"xai-{RANDOM}", f"hf_{RANDOM}", f"csk-{RANDOM}", f"fw_{RANDOM}",
     f"tgp_v1_{RANDOM}", f"AIza{RANDOM}", "AKIAIOSFODNN7EXAMPLE", f"gho_{RANDOM}", f"tg_{RANDOM[:8]}_{RANDOM}",
-    f"Bearer {RANDOM}",
+    f"Bearer {RANDOM}", f"whsec_{RANDOM}", f"https://hooks.slack.com/services/T0AB1CD2E/B3FG4HI5J/{RANDOM}",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0", "-----BEGIN EC PRIVATE KEY-----",
 ]  # fmt: skip
 
