@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_Z = 1.959964
+from benchmarks.wilson import Z, wilson
 
 
 class Share(NamedTuple):
@@ -16,13 +16,7 @@ class Share(NamedTuple):
     @property
     def interval(self) -> tuple[float, float]:
         """The interval; all of 0 to 1 where nothing was counted."""
-        if not self.of:
-            return 0.0, 1.0
-        share, z2 = self.hits / self.of, _Z * _Z
-        middle = share + z2 / (2 * self.of)
-        width = _Z * math.sqrt(share * (1 - share) / self.of + z2 / (4 * self.of * self.of))
-        below, above = ((middle + sign * width) / (1 + z2 / self.of) for sign in (-1, 1))
-        return max(0.0, below), min(1.0, above)
+        return wilson(self.hits, self.of)
 
     def as_json(self) -> dict[str, object]:
         """For a report."""
@@ -52,7 +46,7 @@ def quantile(values: Sequence[int], share: float) -> Quantile | None:
     if not values:
         return None
     ordered, count = sorted(values), len(values)
-    width = _Z * math.sqrt(count * share * (1 - share))
+    width = Z * math.sqrt(count * share * (1 - share))
     places = (count * share, count * share - width, count * share + width)
     value, below, above = (ordered[min(count - 1, max(0, int(place)))] for place in places)
     return Quantile(value, below, above)

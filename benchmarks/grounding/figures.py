@@ -1,6 +1,5 @@
 """What the check says of true and of swapped answers, counted by set, kind and half."""
 
-import math
 import random
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,11 +8,11 @@ from typing import Any
 
 from benchmarks.grounding.questions import Question, asked, questions
 from benchmarks.grounding.swaps import answer_of, swapped
+from benchmarks.wilson import wilson as interval
 from tidegate.policy.grounding import Given, given, ungrounded
 
 KEY = b"benchmark"
 PARTS = ("seen", "held out")
-Z = 1.959964
 
 
 @dataclass(slots=True)
@@ -35,12 +34,7 @@ class Tally:
 
 def wilson(hits: int, of: int) -> tuple[float, float] | None:
     """The 95% interval of a share (Wilson 1927)."""
-    if not of:
-        return None
-    share, z2 = hits / of, Z * Z
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return interval(hits, of) if of else None
 
 
 def held_out(id_: str) -> bool:

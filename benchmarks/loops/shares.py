@@ -1,11 +1,9 @@
 """Shares of a count, with the interval that their number allows."""
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
-Z = 1.959964
-"""The normal quantile of a two-sided 95% interval."""
+from benchmarks.wilson import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +16,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """The Wilson 95% interval (E. B. Wilson, 1927); everything where nothing was counted."""
-        if not self.of:
-            return 0.0, 1.0
-        p, n = self.hits / self.of, self.of
-        middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
-        half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson(self.hits, self.of)
 
     def __str__(self) -> str:
         low, high = self.interval
